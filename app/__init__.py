@@ -1,0 +1,1 @@
+"""Rooster: the service between a university's timetable and people's calendars."""

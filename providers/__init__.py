@@ -1,0 +1,1 @@
+"""Calendar providers: the contract that every adapter fulfils, the adapters, the sandbox."""

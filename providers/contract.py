@@ -1,0 +1,278 @@
+"""What Rooster asks of a calendar provider, and what an adapter may answer.
+
+An adapter knows its provider and this module. Nothing else knows a provider's error codes: all that
+the rest of Rooster sees of a provider are the outcomes defined here.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, date, datetime
+from typing import Literal, Protocol
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+__all__ = [
+    "Adapter",
+    "Create",
+    "Delete",
+    "Done",
+    "Event",
+    "Gone",
+    "Mailbox",
+    "Marker",
+    "Operation",
+    "Outcome",
+    "ProviderError",
+    "Quota",
+    "Refused",
+    "RemoteEvent",
+    "Throttled",
+    "Unknown",
+    "Update",
+]
+
+ShowAs = Literal["busy", "free", "tentative"]
+Status = Literal["confirmed", "tentative", "cancelled"]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """One event of a timetable: the fields that Rooster owns in a mailbox, and no others.
+
+    ``start`` and ``end`` are aware and in UTC; ``time_zone`` (IANA) is the wall clock by which people
+    read them. An all-day event runs from local midnight to local midnight, the end exclusive.
+    """
+
+    uid: str
+    title: str
+    start: datetime
+    end: datetime
+    time_zone: str
+    all_day: bool = False
+    location: str = ""
+    description: str = ""
+    categories: tuple[str, ...] = ()
+    url: str = ""
+    status: Status = "confirmed"
+    show_as: ShowAs = "busy"
+
+    @property
+    def local_start(self) -> datetime:
+        """The start on the wall clock of ``time_zone``, aware."""
+        return self.start.astimezone(ZoneInfo(self.time_zone))
+
+    @property
+    def local_end(self) -> datetime:
+        """The end on the wall clock of ``time_zone``, aware."""
+        return self.end.astimezone(ZoneInfo(self.time_zone))
+
+    @property
+    def dates(self) -> tuple[date, date]:
+        """First day and the day after the last, on the wall clock; for all-day events."""
+        return self.local_start.date(), self.local_end.date()
+
+    @property
+    def body(self) -> str:
+        """The text that people read in the event: the description, then the URL on its own line.
+
+        No provider has a field for a URL that every client shows, so it is part of the text.
+        """
+        return "\n\n".join(part for part in (self.description, self.url) if part)
+
+
+class Marker(msgspec.Struct, frozen=True, kw_only=True):
+    """What every pushed event carries, so that it can be found and recognised as ours.
+
+    ``event`` identifies the event within the synchronization (see ``providers.marker.event_identity``);
+    ``attempt`` identifies one attempt to create it. A copy that a person makes has the same attempt.
+    """
+
+    instance: str
+    synchronization: int
+    event: str
+    attempt: UUID
+
+
+class Mailbox(msgspec.Struct, frozen=True, kw_only=True):
+    """A mailbox as an adapter reaches it.
+
+    ``identity`` is the provider's own stable name of the mailbox behind all its addresses: two
+    addresses with one identity are one mailbox.
+    """
+
+    address: str
+    identity: str
+
+
+class Create(msgspec.Struct, frozen=True, kw_only=True):
+    """Put a new event into the mailbox, carrying ``marker``."""
+
+    event: Event
+    marker: Marker
+
+
+class Update(msgspec.Struct, frozen=True, kw_only=True):
+    """Patch the fields of event ``id`` that differ between ``previous`` and ``event``.
+
+    All owned fields are patched if ``previous`` is None (what the mailbox holds is not known for
+    sure). ``version`` is what the provider last called the event's version, or None.
+    """
+
+    id: str
+    version: str | None
+    event: Event
+    previous: Event | None
+    marker: Marker
+
+
+class Delete(msgspec.Struct, frozen=True, kw_only=True):
+    """Remove event ``id``. Nobody is sent a cancellation."""
+
+    id: str
+    version: str | None
+
+
+Operation = Create | Update | Delete
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The provider has done it. After a Delete, ``id`` is that of the deleted event."""
+
+    id: str
+    version: str | None = None
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """The provider answered that it will not do it; nothing was changed.
+
+    ``scope`` says what is refused: this one event, everything in this mailbox (no permission), or
+    everything with this account (wrong credentials). ``permanent`` is False where the same request may
+    succeed later without a change on our side. ``reason`` is a sentence for an administrator and holds
+    no title, text, token or secret. ``code`` is the provider's own, for support.
+    """
+
+    code: str
+    reason: str
+    permanent: bool = True
+    scope: Literal["event", "mailbox", "account"] = "event"
+
+
+class Throttled(msgspec.Struct, frozen=True, kw_only=True):
+    """Not done: the provider asks us to wait until ``until`` (aware, UTC).
+
+    ``scope`` says for whom: this mailbox alone, or all that the account (see ``Adapter.account``) does.
+    """
+
+    until: datetime
+    scope: Literal["mailbox", "account"]
+    code: str = "throttled"
+
+
+class Gone(msgspec.Struct, frozen=True, kw_only=True):
+    """Not done: the event, the calendar or the whole mailbox is not there."""
+
+    what: Literal["event", "calendar", "mailbox"]
+    code: str
+    reason: str
+
+
+class Unknown(msgspec.Struct, frozen=True, kw_only=True):
+    """Nobody knows whether it was done: no answer, a cut answer, a 5xx after the request was sent.
+
+    The caller finds out by ``Adapter.find`` before it sends anything again.
+    """
+
+    code: str
+    reason: str
+
+
+Outcome = Done | Refused | Throttled | Gone | Unknown
+
+
+class ProviderError(Exception):
+    """A probe, find or list could not be answered; ``outcome`` says why. Never Done."""
+
+    def __init__(self, outcome: Refused | Throttled | Gone | Unknown) -> None:
+        super().__init__(type(outcome).__name__)
+        self.outcome = outcome
+
+
+class RemoteEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event of this or another instance of Rooster, as found in a mailbox by its marker."""
+
+    id: str
+    version: str | None
+    marker: Marker
+
+
+class Quota(msgspec.Struct, frozen=True, kw_only=True):
+    """At most ``operations`` in any ``seconds``, for one mailbox or for the whole account."""
+
+    scope: Literal["mailbox", "account"]
+    operations: int
+    seconds: float
+
+
+class Adapter(Protocol):
+    """One provider. Safe for concurrent use within one event loop, on different mailboxes.
+
+    Nothing here retries: whoever calls has the ledger, knows what is safe to send again, and when.
+    Nothing raises for what a provider or network does, other than ``ProviderError`` where it says so.
+    """
+
+    type: str
+    """The synchronization type: ``ews``, ``o365`` or ``googlecalendar``."""
+
+    batch: int
+    """How many operations one ``apply`` takes at the most."""
+
+    quotas: tuple[Quota, ...]
+    """The provider's documented limits; the caller keeps to them over all workers."""
+
+    idempotent_create: bool
+    """Whether sending a Create with the same attempt again can never make a second event."""
+
+    def account(self, address: str) -> str:
+        """The name of the account that the provider's limits count for this mailbox against."""
+        ...
+
+    async def probe(self, address: str) -> Mailbox:
+        """Prove that events can be written to this mailbox, and learn its identity.
+
+        Raises ``ProviderError``: Gone (no such mailbox or no calendar), Refused with scope "mailbox"
+        (no access) or "account" (our credentials), Throttled, Unknown (down, or not answering).
+        """
+        ...
+
+    async def apply(self, mailbox: Mailbox, operations: Sequence[Operation]) -> list[Outcome]:
+        """Carry out at most ``batch`` operations in as few requests as the provider allows.
+
+        One outcome for each operation, in their order. A Delete of an event that is not there is
+        Done; an Update of one is Gone(what="event"). A Create whose attempt is already there is Done
+        with that event's id. Operations that were not sent because an earlier answer said to wait
+        are Throttled with the same ``until``, never Unknown.
+        """
+        ...
+
+    async def find(self, mailbox: Mailbox, instance: str, attempts: Sequence[UUID]) -> list[RemoteEvent]:
+        """The events of ``instance`` in the mailbox whose marker names one of the attempts.
+
+        More than one may have the same attempt: a person's copies carry our marker too.
+        The answer is complete, or ``ProviderError`` is raised: a failed read is never an empty list.
+        """
+        ...
+
+    def list(self, mailbox: Mailbox, instance: str) -> AsyncIterator[RemoteEvent]:
+        """All events of ``instance`` in the mailbox, page by page. Raises ``ProviderError``."""
+        ...
+
+    async def close(self) -> None:
+        """Give back connections and threads."""
+        ...
+
+
+def utc(value: datetime) -> datetime:
+    """The same moment in UTC. Raises ValueError for a naive value."""
+    if value.tzinfo is None:
+        raise ValueError("a datetime without a time zone")
+    return value.astimezone(UTC)

@@ -1,0 +1,181 @@
+"""What the sandbox knows: mailboxes with their events, the faults to play, what was asked of it.
+
+Each protocol keeps events in its own native form, so that what a client stored comes back as it was
+and what nobody touched stays byte for byte the same. A ``Dialect`` translates for the control API.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from random import Random
+from typing import Any, Protocol
+
+import msgspec
+
+__all__ = ["Dialect", "Fault", "Faults", "Native", "SandboxMailbox", "State", "Stats"]
+
+Native = dict[str, Any]
+"""An event as its protocol keeps it: JSON-able, its id under the key ``id``."""
+
+
+class SandboxMailbox(msgspec.Struct, kw_only=True):
+    """One mailbox with one calendar. ``events`` holds all of them by id, Google's cancelled ones too."""
+
+    type: str
+    address: str
+    aliases: list[str] = []
+    access: bool = True
+    """Whether the service account may use it; the control API can withdraw that."""
+    gone: bool = False
+    events: dict[str, Native] = {}
+    serial: int = 0
+    """Grows with every change; versions and change keys are made from it."""
+
+    def next_serial(self) -> int:
+        """A number that was never used in this mailbox."""
+        self.serial += 1
+        return self.serial
+
+
+class Fault(msgspec.Struct, kw_only=True):
+    """A fault to play, as ``POST /faults`` names it. Other keys of the request are in ``options``."""
+
+    type: str
+    fault: str
+    operation: str | None = None
+    mailbox: str | None = None
+    nth: int | None = None
+    """Only the nth matching operation from now on (1 is the next one)."""
+    rate: float | None = None
+    """A share of the matching operations, 0 to 1, drawn from a seeded generator."""
+    times: int | None = None
+    """How often to play it before it goes away; None: until it is removed (``nth``: once)."""
+    retry_after: float | None = None
+    """Seconds, for throttle and unavailable; None: the answer does not say."""
+    options: dict[str, Any] = {}
+    seen: int = 0
+    played: int = 0
+
+
+class Faults:
+    """The faults in force."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.active: list[Fault] = []
+        self._random = Random(seed)  # noqa: S311 - reproducible, not secret
+
+    def take(self, type: str, operation: str, mailbox: str | None = None) -> Fault | None:
+        """The fault to play for this operation, if any; it counts as played."""
+        for fault in self.active:
+            if fault.type not in (type, "*") or fault.operation not in (None, operation):
+                continue
+            if fault.mailbox is not None and fault.mailbox.casefold() != (mailbox or "").casefold():
+                continue
+            fault.seen += 1
+            if fault.nth is not None and fault.seen != fault.nth:
+                continue
+            if fault.rate is not None and self._random.random() >= fault.rate:
+                continue
+            fault.played += 1
+            limit = 1 if fault.nth is not None and fault.times is None else fault.times
+            if limit is not None and fault.played >= limit:
+                self.active.remove(fault)
+            return fault
+        return None
+
+
+class Stats:
+    """How many requests, batched operations and bytes came in, by provider and operation."""
+
+    def __init__(self) -> None:
+        self.requests: Counter[tuple[str, str]] = Counter()
+        self.operations: Counter[tuple[str, str]] = Counter()
+        self.bytes: Counter[tuple[str, str]] = Counter()
+
+    def request(self, type: str, operation: str, size: int) -> None:
+        """One HTTP request; ``operation`` is the protocol's name of it: ``$batch``, ``CreateItem``."""
+        self.requests[type, operation] += 1
+        self.bytes[type, operation] += size
+
+    def operation(self, type: str, operation: str, count: int = 1) -> None:
+        """Operations carried out, alone or inside a batch: ``create``, ``update``, ``delete``, ``read``…"""
+        self.operations[type, operation] += count
+
+
+class Dialect(Protocol):
+    """How one protocol's native events look from outside, for the control API.
+
+    The common shape is a dict with ``id``, ``version``, ``title``, ``start`` and ``end`` (RFC 3339 in
+    UTC; for all-day events dates, the end exclusive), ``timeZone`` (IANA), ``allDay``, ``location``,
+    ``description``, ``categories``, ``showAs`` (busy, free, tentative), ``reminderMinutes`` (or null)
+    and ``marker`` ({"instance", "synchronization", "event", "attempt"} or null).
+    """
+
+    type: str
+
+    def describe(self, native: Native) -> dict[str, Any]:
+        """The event in the common shape."""
+        ...
+
+    def create(self, mailbox: SandboxMailbox, common: dict[str, Any]) -> Native:
+        """The person adds an event by their own client; stored in ``mailbox.events`` and returned."""
+        ...
+
+    def change(self, mailbox: SandboxMailbox, native: Native, common: dict[str, Any]) -> None:
+        """The person changes the given fields; the version moves on."""
+        ...
+
+    def copy(self, mailbox: SandboxMailbox, native: Native) -> Native:
+        """The person copies the event as their client would: new id, same content, marker included."""
+        ...
+
+    def remove(self, mailbox: SandboxMailbox, native: Native) -> None:
+        """The person deletes the event."""
+        ...
+
+    def visible(self, mailbox: SandboxMailbox) -> Iterator[Native]:
+        """The events that a person sees in the calendar, in the order in which they were made."""
+        ...
+
+
+DEFAULT_DOMAIN = "@uni.example"
+
+
+class State:
+    """Everything the sandbox holds in memory."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.mailboxes: dict[tuple[str, str], SandboxMailbox] = {}
+        self.faults = Faults(seed)
+        self.stats = Stats()
+        self.violations: list[str] = []
+        """Requests or answers that the vendors' schemas do not allow, where they are checked."""
+
+    def mailbox(self, type: str, address: str) -> SandboxMailbox | None:
+        """The mailbox with this address or alias, compared without case; None if there is none.
+
+        Any address at uni.example exists from the start; it is made at its first use.
+        """
+        key = address.casefold()
+        found = self.mailboxes.get((type, key))
+        if found is None:
+            found = next((m for m in self.mailboxes.values() if m.type == type and key in m.aliases), None)
+        if found is not None:
+            return None if found.gone else found
+        if key.endswith(DEFAULT_DOMAIN) and key != DEFAULT_DOMAIN:
+            return self.add_mailbox(type, address)
+        return None
+
+    def add_mailbox(self, type: str, address: str, aliases: list[str] | None = None) -> SandboxMailbox:
+        """Make (or make anew) an empty mailbox."""
+        mailbox = SandboxMailbox(type=type, address=address, aliases=[a.casefold() for a in aliases or []])
+        self.mailboxes[type, address.casefold()] = mailbox
+        return mailbox
+
+    def remove_mailbox(self, type: str, address: str) -> bool:
+        """Take a mailbox away, so that its address is not found any more. False if there is none."""
+        mailbox = self.mailbox(type, address)
+        if mailbox is None:
+            return False
+        mailbox.gone = True
+        mailbox.events.clear()
+        return True

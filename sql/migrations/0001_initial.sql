@@ -1,0 +1,162 @@
+-- People, as the frontend knows them. A username is opaque and compared exactly.
+CREATE TABLE users (
+    username text PRIMARY KEY,
+    display_name text,
+    locale text,
+    attributes jsonb NOT NULL DEFAULT '[]',      -- [{"name", "values": []}], as given
+    roles text[] NOT NULL DEFAULT '{}',
+    -- The timetable as last published; null until there is one.
+    timetable_revision bigint,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- What is wanted: each user's timetable as last published, one row an event.
+CREATE TABLE timetable_events (
+    username text NOT NULL REFERENCES users ON DELETE CASCADE,
+    uid text NOT NULL,
+    starts_at timestamptz NOT NULL,
+    ends_at timestamptz NOT NULL,
+    content jsonb NOT NULL,                      -- providers.contract.Event
+    content_hash bytea NOT NULL,                 -- of the content, by app.timetables.event
+    cancelled boolean NOT NULL DEFAULT false,    -- a cancelled event is not wanted in a mailbox
+    PRIMARY KEY (username, uid)
+);
+
+-- A mailbox is the unit of work: its row is the job. At most one worker owns it at a time, so nothing
+-- that happens in a mailbox happens twice at once, however many synchronizations lead into it.
+CREATE TABLE mailboxes (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    type text NOT NULL,
+    address text NOT NULL,                       -- the one to reach it by, as last provisioned
+    identity text,                               -- the provider's; null until it was reached once
+    due_at timestamptz DEFAULT now(),            -- null: nothing to do until somebody asks
+    wake bigint NOT NULL DEFAULT 0,              -- grows with every request for a run
+    attempts integer NOT NULL DEFAULT 0,         -- failed runs in a row
+    owner uuid,                                  -- the worker that runs it now
+    fence bigint NOT NULL DEFAULT 0,             -- grows with every claim; an older one may not write
+    lease_until timestamptz,
+    UNIQUE (type, identity)
+);
+
+CREATE INDEX mailboxes_due ON mailboxes (type, due_at) WHERE due_at IS NOT NULL;
+
+-- Who has a synchronization with which mailbox. Unlinked rows stay as long as the ledger needs them.
+CREATE TABLE synchronizations (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    username text NOT NULL,                      -- no reference: the row outlives the user
+    type text NOT NULL,
+    mailbox_id bigint NOT NULL REFERENCES mailboxes,
+    address text NOT NULL,
+    enabled boolean NOT NULL DEFAULT true,
+    status text NOT NULL DEFAULT 'PENDING' CHECK (
+        status IN (
+            'PENDING', 'SYNCING', 'OK', 'THROTTLED', 'ERROR', 'PERMISSION_DENIED',
+            'MAILBOX_NOT_FOUND', 'HELD', 'DISABLED'
+        )
+    ),
+    last_error text,                             -- a sentence for an administrator
+    last_resync timestamptz,                     -- end of the last complete run
+    created_at timestamptz NOT NULL DEFAULT now(),
+    unlinked_at timestamptz                      -- null: current
+);
+
+CREATE INDEX synchronizations_username ON synchronizations (username, type);
+CREATE INDEX synchronizations_mailbox ON synchronizations (mailbox_id);
+CREATE INDEX synchronizations_current ON synchronizations (id) WHERE unlinked_at IS NULL;
+
+-- The ledger: every event that we put into a mailbox, are about to put there, or may have put there.
+-- A row is committed before the provider hears of what it says, and goes when the event is known to be gone.
+CREATE TABLE ledger (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    synchronization_id bigint NOT NULL REFERENCES synchronizations,
+    mailbox_id bigint NOT NULL REFERENCES mailboxes,
+    uid text NOT NULL,
+    state text NOT NULL CHECK (state IN ('creating', 'present', 'updating', 'deleting', 'refused')),
+    -- Identity in the mailbox.
+    attempt uuid NOT NULL DEFAULT gen_random_uuid(),
+    lost_attempts uuid[] NOT NULL DEFAULT '{}',  -- creates believed lost that may yet arrive
+    remote_id text,
+    remote_version text,
+    -- What the mailbox holds, as last confirmed; null before the first confirmation.
+    content jsonb,
+    content_hash bytea,
+    starts_at timestamptz,
+    ends_at timestamptz,
+    pushed_at timestamptz,
+    -- What is on its way: set before the call, cleared with its answer. Set at the start of a
+    -- run, it means that the outcome is unknown.
+    sent_at timestamptz,
+    sent_content jsonb,
+    sent_hash bytea,
+    -- Refusals.
+    tries integer NOT NULL DEFAULT 0,
+    retry_at timestamptz,
+    refused_hash bytea,                          -- the content that was refused; not sent again
+    error_code text,
+    error text
+);
+
+CREATE UNIQUE INDEX ledger_event ON ledger (synchronization_id, uid);
+CREATE INDEX ledger_work ON ledger (mailbox_id, state) WHERE state <> 'present';
+CREATE INDEX ledger_unknown ON ledger (mailbox_id) WHERE sent_at IS NOT NULL;
+CREATE INDEX ledger_mailbox ON ledger (mailbox_id, uid);
+
+-- Work that somebody can watch: an unlinking, a bulk sync, a refresh.
+CREATE TABLE runs (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind text NOT NULL CHECK (kind IN ('unlink', 'sync', 'refresh')),
+    state text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'done', 'failed', 'cancelled')),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz,
+    total integer NOT NULL DEFAULT 0,            -- mailboxes to visit
+    done integer NOT NULL DEFAULT 0,             -- mailboxes visited
+    removed bigint NOT NULL DEFAULT 0,           -- events taken out
+    last_error text
+);
+
+-- What an unlinking asked for, one row a synchronization and mailbox; the moment is fixed here.
+CREATE TABLE unlinks (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run_id bigint NOT NULL REFERENCES runs,
+    mailbox_id bigint NOT NULL REFERENCES mailboxes,
+    synchronization_id bigint REFERENCES synchronizations,  -- null: CLEANUP of a mailbox without one
+    mode text NOT NULL CHECK (
+        mode IN ('UNLINK_ONLY', 'DELETE_FUTURE_EVENTS', 'DELETE_ALL_EVENTS', 'CLEANUP')
+    ),
+    accepted_at timestamptz NOT NULL,
+    marked_at timestamptz,                       -- its events are marked as deleting in the ledger
+    done_at timestamptz
+);
+
+CREATE INDEX unlinks_open ON unlinks (mailbox_id) WHERE done_at IS NULL;
+CREATE INDEX unlinks_run ON unlinks (run_id);
+
+-- Which unlinking a deleting ledger row belongs to, so that the run's end is known.
+ALTER TABLE ledger ADD COLUMN unlink_id bigint REFERENCES unlinks ON DELETE SET NULL;
+CREATE INDEX ledger_unlink ON ledger (unlink_id) WHERE unlink_id IS NOT NULL;
+
+-- The provider's limits, shared by all workers. Keys: TYPE:account:NAME and TYPE:mailbox:IDENTITY.
+CREATE TABLE quotas (
+    key text PRIMARY KEY,
+    paced_until timestamptz NOT NULL,            -- theoretical arrival time (GCRA, ITU-T I.371)
+    blocked_until timestamptz                    -- the provider said: not before
+);
+
+CREATE TABLE api_tokens (
+    name text PRIMARY KEY,
+    role text NOT NULL CHECK (role IN ('admin', 'frontend', 'reader')),
+    hash bytea NOT NULL UNIQUE,                  -- SHA-256 of the token
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- The rule of the four unlink modes (CONTRACT §4), used by the unlinking and by its preview alike:
+-- whether an unlinking removes a ledger row.
+CREATE FUNCTION unlink_removes(
+    mode text, accepted_at timestamptz, same_synchronization boolean, starts_at timestamptz
+) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE mode
+    WHEN 'UNLINK_ONLY' THEN false
+    WHEN 'DELETE_FUTURE_EVENTS' THEN coalesce(same_synchronization AND starts_at > accepted_at, false)
+    WHEN 'DELETE_ALL_EVENTS' THEN coalesce(same_synchronization, false)
+    WHEN 'CLEANUP' THEN true
+END;
