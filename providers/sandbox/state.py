@@ -97,7 +97,7 @@ class Stats:
         self.bytes[type, operation] += size
 
     def operation(self, type: str, operation: str, count: int = 1) -> None:
-        """Operations carried out, alone or inside a batch: ``create``, ``update``, ``delete``, ``read``…"""
+        """Operations carried out, alone or inside a batch: ``create``, ``update``, ``delete``, ``read``."""
         self.operations[type, operation] += count
 
 
