@@ -1,0 +1,1 @@
+"""Reconciling: what is wanted, what the ledger says, what is in the mailbox."""

@@ -1,0 +1,22 @@
+"""The bell: how a change tells the workers that there is something to do."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import asyncpg
+
+from app.database.queries import query
+
+__all__ = ["wake_mailboxes", "wake_users"]
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+
+async def wake_users(connection: Connection, usernames: Sequence[str], now: datetime) -> None:
+    """Make the mailboxes of these users due. Heard when the caller's transaction commits."""
+    await connection.execute(query("mailboxes.wake_users"), list(usernames), now)
+
+
+async def wake_mailboxes(connection: Connection, ids: Sequence[int], now: datetime) -> None:
+    """Make these mailboxes due. Heard when the caller's transaction commits."""
+    await connection.execute(query("mailboxes.wake_mailboxes"), list(ids), now)
