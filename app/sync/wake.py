@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-import asyncpg
-
 from app.database.queries import query
+from app.database.types import Connection
 
 __all__ = ["wake_mailboxes", "wake_users"]
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 
 async def wake_users(connection: Connection, usernames: Sequence[str], now: datetime) -> None:
