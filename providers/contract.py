@@ -4,7 +4,7 @@ An adapter knows its provider and this module. Nothing else knows a provider's e
 the rest of Rooster sees of a provider are the outcomes defined here.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Literal, Protocol
 from uuid import UUID
@@ -14,6 +14,7 @@ import msgspec
 
 __all__ = [
     "Adapter",
+    "Clock",
     "Create",
     "Delete",
     "Done",
@@ -30,10 +31,14 @@ __all__ = [
     "Throttled",
     "Unknown",
     "Update",
+    "utc",
 ]
 
 ShowAs = Literal["busy", "free", "tentative"]
 Status = Literal["confirmed", "tentative", "cancelled"]
+
+Clock = Callable[[], datetime]
+"""Says what time it is: aware, in UTC. Injected, so that a test can choose the time."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
