@@ -74,7 +74,6 @@ CREATE TABLE ledger (
     state text NOT NULL CHECK (state IN ('creating', 'present', 'updating', 'deleting', 'refused')),
     -- Identity in the mailbox.
     attempt uuid NOT NULL DEFAULT gen_random_uuid(),
-    lost_attempts uuid[] NOT NULL DEFAULT '{}',  -- creates believed lost that may yet arrive
     remote_id text,
     remote_version text,
     -- What the mailbox holds, as last confirmed; null before the first confirmation.
@@ -100,6 +99,16 @@ CREATE UNIQUE INDEX ledger_event ON ledger (synchronization_id, uid);
 CREATE INDEX ledger_work ON ledger (mailbox_id, state) WHERE state <> 'present';
 CREATE INDEX ledger_unknown ON ledger (mailbox_id) WHERE sent_at IS NOT NULL;
 CREATE INDEX ledger_mailbox ON ledger (mailbox_id, uid);
+
+-- Creates believed lost that may yet arrive: looked for later, and taken out if they did.
+CREATE TABLE lost_creates (
+    attempt uuid PRIMARY KEY,
+    mailbox_id bigint NOT NULL REFERENCES mailboxes,
+    checks integer NOT NULL DEFAULT 0,
+    check_at timestamptz NOT NULL
+);
+
+CREATE INDEX lost_creates_mailbox ON lost_creates (mailbox_id, check_at);
 
 -- Work that somebody can watch: an unlinking, a bulk sync, a refresh.
 CREATE TABLE runs (
@@ -135,12 +144,45 @@ CREATE INDEX unlinks_run ON unlinks (run_id);
 ALTER TABLE ledger ADD COLUMN unlink_id bigint REFERENCES unlinks ON DELETE SET NULL;
 CREATE INDEX ledger_unlink ON ledger (unlink_id) WHERE unlink_id IS NOT NULL;
 
--- The provider's limits, shared by all workers. Keys: TYPE:account:NAME and TYPE:mailbox:IDENTITY.
+-- The providers' limits, shared by all workers. Keys: TYPE:account:NAME and TYPE:mailbox:IDENTITY.
 CREATE TABLE quotas (
     key text PRIMARY KEY,
     paced_until timestamptz NOT NULL,            -- theoretical arrival time (GCRA, ITU-T I.371)
     blocked_until timestamptz                    -- the provider said: not before
 );
+
+-- Reserve room under several limits at once, or under none of them. cost is what the operations take
+-- up (their number times the seconds each is worth), tolerance is how far ahead of an even pace one may
+-- be. Returns when there is room: not later than "at" if it was reserved, else when to ask again.
+-- A function, so that no client that stops in the middle ever holds a lock that all workers need.
+CREATE FUNCTION reserve_quota(keys text[], costs interval[], tolerances interval[], at timestamptz)
+RETURNS timestamptz LANGUAGE plpgsql AS $$
+DECLARE
+    room_at timestamptz;
+BEGIN
+    INSERT INTO quotas (key, paced_until)
+    SELECT DISTINCT k, at FROM unnest(keys) AS k
+    WHERE NOT EXISTS (SELECT FROM quotas WHERE key = k)
+    ORDER BY k
+    ON CONFLICT DO NOTHING;
+
+    PERFORM FROM quotas WHERE key = ANY (keys) ORDER BY key FOR UPDATE;
+
+    SELECT max(greatest(
+        quotas.blocked_until,
+        greatest(quotas.paced_until, at) + asked.cost - asked.tolerance
+    )) INTO room_at
+    FROM unnest(keys, costs, tolerances) AS asked (key, cost, tolerance)
+    JOIN quotas USING (key);
+
+    IF room_at <= at THEN
+        UPDATE quotas SET paced_until = greatest(quotas.paced_until, at) + asked.cost
+        FROM unnest(keys, costs) AS asked (key, cost)
+        WHERE quotas.key = asked.key;
+    END IF;
+    RETURN room_at;
+END;
+$$;
 
 CREATE TABLE api_tokens (
     name text PRIMARY KEY,
