@@ -1,49 +1,98 @@
-"""The configuration of each provider, as CONTRACT §2 names it."""
+"""The configuration of each provider, as CONTRACT §2 names it, with secrets and files already read."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-__all__ = ["EwsAccount", "EwsSettings", "GoogleSettings", "O365Settings"]
+__all__ = [
+    "EwsAccount",
+    "EwsSettings",
+    "FilePath",
+    "GoogleSettings",
+    "O365Settings",
+    "Secret",
+    "Settings",
+    "is_marked",
+]
+
+Secret = Annotated[str, msgspec.Meta(extra={"secret": True})]
+"""A value that is never shown. In a configuration file, ``X_file`` may name a file that holds it."""
+
+FilePath = Annotated[str, msgspec.Meta(extra={"path": True})]
+"""A path; in a configuration file, relative to the folder of that file."""
 
 
-class EwsAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A section of the configuration. Its secrets do not appear in its repr."""
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({fields})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        info = msgspec.inspect.type_info(type(self))
+        assert isinstance(info, msgspec.inspect.StructType)
+        values = [(field, getattr(self, field.name)) for field in info.fields]
+        return [
+            (field.name, "***" if value and is_marked(field.type, "secret") else value)
+            for field, value in values
+        ]
+
+
+def is_marked(type_: msgspec.inspect.Type, mark: str) -> bool:
+    """Whether a field of this type, or an optional one of it, is a ``secret`` or a ``path``."""
+    if isinstance(type_, msgspec.inspect.UnionType):
+        return any(is_marked(member, mark) for member in type_.types)
+    return isinstance(type_, msgspec.inspect.Metadata) and mark in (type_.extra or {})
+
+
+class EwsAccount(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A service account; Exchange counts throttling per account."""
 
     username: str
-    password: str
+    password: Secret
 
 
-class EwsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EwsSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """On-premises Exchange. ``username`` and ``password`` are the first account, if given."""
 
     service_endpoint: str
     username: str | None = None
-    password: str | None = None
+    password: Secret | None = None
     auth_type: Literal["basic", "ntlm", "oauth"] = "basic"
     access_type: Literal["impersonation", "delegate"] = "impersonation"
-    ca_file: str | None = None
+    ca_file: FilePath | None = None
     accounts: tuple[EwsAccount, ...] = ()
 
+    def __post_init__(self) -> None:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password go together")
+        if self.username is None and not self.accounts:
+            raise ValueError("username and password are missing, or accounts in their place")
 
-class O365Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+
+class O365Settings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Microsoft 365. Either ``client_secret`` or ``certificate`` (PEM with key) is given."""
 
     tenant_id: str
     client_id: str
-    client_secret: str | None = None
-    certificate: str | None = None
+    client_secret: Secret | None = None
+    certificate: Secret | None = None
     authority: str = "https://login.microsoftonline.com"
     graph_url: str = "https://graph.microsoft.com/v1.0"
-    ca_file: str | None = None
+    ca_file: FilePath | None = None
+
+    def __post_init__(self) -> None:
+        if (self.client_secret is None) == (self.certificate is None):
+            raise ValueError("give either client_secret_file or certificate_file")
 
 
-class GoogleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GoogleSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Google Workspace with domain-wide delegation.
 
     ``service_account`` is the text of the JSON key file.
     """
 
-    service_account: str
+    service_account: Secret
     api_url: str = "https://www.googleapis.com"
-    ca_file: str | None = None
+    ca_file: FilePath | None = None
