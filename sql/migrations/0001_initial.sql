@@ -148,7 +148,8 @@ CREATE INDEX ledger_unlink ON ledger (unlink_id) WHERE unlink_id IS NOT NULL;
 CREATE TABLE quotas (
     key text PRIMARY KEY,
     paced_until timestamptz NOT NULL,            -- theoretical arrival time (GCRA, ITU-T I.371)
-    blocked_until timestamptz                    -- the provider said: not before
+    blocked_until timestamptz,                   -- not before: the provider said so, or refuses us
+    blocked_because text                         -- a sentence, where it is not throttling
 );
 
 -- Reserve room under several limits at once, or under none of them. cost is what the operations take

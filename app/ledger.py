@@ -1,0 +1,275 @@
+"""The ledger: what we put into a mailbox, are about to put there, or may have put there.
+
+A row is committed before the provider hears of what it says. Every statement here is made under the
+lease of the mailbox, so that a worker that was only slow, and was given up, cannot write any more.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+from asyncpg import Record
+
+from app.database.queries import query
+from app.database.types import Connection, Pool
+from providers.contract import (
+    Create,
+    Delete,
+    Done,
+    Event,
+    Marker,
+    Operation,
+    Refused,
+    RemoteEvent,
+    Update,
+)
+from providers.marker import event_identity
+
+__all__ = ["Answers", "Entry", "Lease", "LeaseLost", "Ledger", "Sent", "Settlement"]
+
+
+class LeaseLost(Exception):
+    """The mailbox is not this worker's any more: nothing may be written, and the run ends."""
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """A mailbox that a worker owns for a while. ``fence`` grows with every claim."""
+
+    mailbox_id: int
+    type: str
+    address: str
+    identity: str | None
+    owner: UUID
+    fence: int
+    attempts: int
+    """How many runs in a row have failed so far."""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A row whose operation was sent and never answered."""
+
+    id: int
+    state: Literal["creating", "updating", "deleting"]
+    attempt: UUID
+    remote_id: str | None
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation that is noted in the ledger as sent, and may now be sent."""
+
+    id: int
+    operation: Operation
+    tries: int
+
+
+class Settlement(msgspec.Struct, kw_only=True):
+    """The truth about operations that were sent and never answered, by ledger id."""
+
+    created: dict[int, RemoteEvent] = {}
+    """Creates that had been carried out."""
+    updated: dict[int, RemoteEvent] = {}
+    """Updates that may or may not have been carried out: the event is there."""
+    lost: list[int] = []
+    """Creates that cannot be seen, but might arrive late: sent again with a new attempt."""
+    resend: list[int] = []
+    """To be sent again as they are."""
+    vanished: list[int] = []
+    """Updates of events that are not there any more."""
+    deleted: list[int] = []
+    """Deletes that had been carried out."""
+
+
+class Answers(msgspec.Struct, kw_only=True):
+    """What the provider answered to operations, by ledger id. What is not named stays unknown."""
+
+    written: dict[int, Done] = {}
+    deleted: list[int] = []
+    vanished: list[int] = []
+    unsent: list[int] = []
+    refused: dict[int, tuple[Refused, datetime | None]] = {}
+    """With the time of the next try; None: not before the content changes."""
+
+
+def _operation(row: Record, instance: str) -> Operation:
+    if row["state"] == "deleting":
+        return Delete(id=row["remote_id"], version=row["remote_version"])
+    event = msgspec.json.decode(row["sent_content"], type=Event)
+    marker = Marker(
+        instance=instance,
+        synchronization=row["synchronization_id"],
+        event=event_identity(event.uid),
+        attempt=UUID(int=row["attempt"].int),
+    )
+    if row["state"] == "creating":
+        return Create(event=event, marker=marker)
+    previous = row["content"]
+    return Update(
+        id=row["remote_id"],
+        version=row["remote_version"],
+        event=event,
+        previous=None if previous is None else msgspec.json.decode(previous, type=Event),
+        marker=marker,
+    )
+
+
+_ORDER = {Delete: 0, Update: 1, Create: 2}
+
+
+def _send_order(sent: Sent) -> tuple[int, str, int]:
+    """Deletions first, then updates, then creations, the soonest first."""
+    operation = sent.operation
+    start = "" if isinstance(operation, Delete) else operation.event.start.isoformat()
+    return _ORDER[type(operation)], start, sent.id
+
+
+class Ledger:
+    """The rows of one mailbox, as the owner of its lease may read and change them."""
+
+    def __init__(self, pool: Pool, lease: Lease, instance: str) -> None:
+        self._pool = pool
+        self._lease = lease
+        self._instance = instance
+        self.mailbox_id = lease.mailbox_id
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[tuple[Connection, int]]:
+        """A transaction during which the lease cannot end; with the number of requests for a run.
+
+        Raises LeaseLost.
+        """
+        async with self._pool.acquire() as connection, connection.transaction():
+            lease = self._lease
+            wake = await connection.fetchval(
+                query("mailboxes.hold"), lease.mailbox_id, lease.owner, lease.fence
+            )
+            if wake is None:
+                raise LeaseLost
+            yield connection, wake
+
+    async def release(self, due_at: datetime | None, wake: int | None, attempts: int, now: datetime) -> None:
+        """Give the mailbox back, due again at ``due_at`` or at once if somebody asked after ``wake``.
+
+        ``wake`` None: whoever asked meanwhile is served by ``due_at``. A lost lease is not an error.
+        """
+        lease = self._lease
+        async with self._pool.acquire() as connection:
+            await connection.execute(
+                query("mailboxes.release"),
+                lease.mailbox_id,
+                lease.owner,
+                lease.fence,
+                due_at,
+                wake if wake is not None else -1,
+                attempts,
+                now,
+            )
+
+    async def unknown(self) -> list[Entry]:
+        """Everything that was sent and never answered."""
+        async with self.transaction() as (connection, _):
+            rows = await connection.fetch(query("ledger.unknown"), self.mailbox_id)
+        return [
+            Entry(
+                id=row["id"],
+                state=row["state"],
+                attempt=UUID(int=row["attempt"].int),
+                remote_id=row["remote_id"],
+            )
+            for row in rows
+        ]
+
+    async def settle(self, settlement: Settlement, look_again_at: datetime) -> None:
+        """Note the truth about what was unknown, all at once."""
+        created, updated = settlement.created, settlement.updated
+        async with self.transaction() as (connection, _):
+            await connection.execute(
+                query("ledger.settle_created"),
+                list(created),
+                [event.id for event in created.values()],
+                [event.version for event in created.values()],
+            )
+            await connection.execute(
+                query("ledger.settle_updated"),
+                list(updated),
+                [event.version for event in updated.values()],
+            )
+            await connection.execute(query("ledger.settle_lost"), settlement.lost, look_again_at)
+            await connection.execute(query("ledger.settle_resend"), settlement.resend)
+            await connection.execute(query("ledger.vanished"), settlement.vanished)
+            await connection.execute(query("ledger.deleted"), settlement.deleted)
+
+    async def lost(self, now: datetime) -> list[UUID]:
+        """Attempts believed lost that are to be looked for again."""
+        async with self.transaction() as (connection, _):
+            rows = await connection.fetch(query("ledger.lost"), self.mailbox_id, now)
+        return [UUID(int=row["attempt"].int) for row in rows]
+
+    async def lost_checked(self, attempts: Sequence[UUID], again_at: datetime, looks: int) -> None:
+        """These lost attempts were looked for and are not in the mailbox; ``looks`` are enough."""
+        async with self.transaction() as (connection, _):
+            await connection.execute(query("ledger.lost_checked"), list(attempts), again_at, looks)
+
+    async def plan(self, now: datetime) -> int:
+        """Compare what is wanted with the ledger, and note what is to be done.
+
+        Set-based, and the same result however often it is done. Returns the number of the request for
+        a run that it took into account.
+        """
+        async with self.transaction() as (connection, wake):
+            await connection.execute(query("ledger.mark_unlinks"), self.mailbox_id, now)
+            for name in (
+                "rest_unlinked",
+                "adopt",
+                "plan_changes",
+                "plan_removals",
+                "drop_unsent",
+                "plan_creates",
+            ):
+                await connection.execute(query(f"ledger.{name}"), self.mailbox_id)
+        return wake
+
+    async def pending(self, limit: int, now: datetime) -> int:
+        """How many operations could be sent now, up to ``limit``."""
+        async with self.transaction() as (connection, _):
+            return int(await connection.fetchval(query("ledger.pending"), self.mailbox_id, limit, now))
+
+    async def send(self, limit: int, now: datetime) -> tuple[list[Sent], int]:
+        """Note the next operations as sent. Only after this may the provider hear of them.
+
+        Also gives the number of requests for a run so far: if it has grown, plan again.
+        """
+        async with self.transaction() as (connection, wake):
+            rows = await connection.fetch(query("ledger.send"), self.mailbox_id, limit, now)
+        sent = [
+            Sent(id=row["id"], operation=_operation(row, self._instance), tries=row["tries"]) for row in rows
+        ]
+        return sorted(sent, key=_send_order), wake
+
+    async def answered(self, connection: Connection, answers: Answers, now: datetime) -> None:
+        """Note what the provider answered, as part of the caller's ``transaction``."""
+        written = answers.written
+        if written:
+            await connection.execute(
+                query("ledger.written"),
+                list(written),
+                [done.id for done in written.values()],
+                [done.version for done in written.values()],
+                now,
+            )
+        if answers.deleted:
+            await connection.execute(query("ledger.deleted"), answers.deleted)
+        if answers.vanished:
+            await connection.execute(query("ledger.vanished"), answers.vanished)
+        if answers.unsent:
+            await connection.execute(query("ledger.settle_resend"), answers.unsent)
+        if answers.refused:
+            await connection.execute(
+                query("ledger.refused"),
+                list(answers.refused),
+                [refusal.code for refusal, _ in answers.refused.values()],
+                [refusal.reason for refusal, _ in answers.refused.values()],
+                [retry_at for _, retry_at in answers.refused.values()],
+            )

@@ -1,0 +1,266 @@
+-- name: unknown
+-- What was sent from mailbox $1 and never answered: the truth about it is to be found.
+SELECT id, state, synchronization_id, uid, attempt, remote_id, remote_version, sent_at
+FROM ledger
+WHERE mailbox_id = $1 AND sent_at IS NOT NULL
+ORDER BY id;
+
+-- name: settle_created
+-- These creates ($1) had been carried out: the event is there under the id $2 in version $3.
+UPDATE ledger
+SET state = 'present', remote_id = found.remote_id, remote_version = found.remote_version,
+    content = sent_content, content_hash = sent_hash,
+    starts_at = (sent_content ->> 'start')::timestamptz, ends_at = (sent_content ->> 'end')::timestamptz,
+    pushed_at = sent_at, sent_at = NULL, sent_content = NULL, sent_hash = NULL
+FROM unnest($1::bigint[], $2::text[], $3::text[]) AS found (id, remote_id, remote_version)
+WHERE ledger.id = found.id;
+
+-- name: settle_resend
+-- These ($1) were not carried out, or it does no harm to send them again with the same identity.
+UPDATE ledger SET sent_at = NULL, sent_content = NULL, sent_hash = NULL
+WHERE id = ANY($1::bigint[]);
+
+-- name: settle_lost
+-- These creates ($1) cannot be seen, but might yet arrive: each gets a new attempt, and the old one is looked for
+-- again from $2 on.
+WITH lost AS (
+    INSERT INTO lost_creates (attempt, mailbox_id, check_at)
+    SELECT attempt, mailbox_id, $2 FROM ledger WHERE id = ANY($1::bigint[])
+)
+
+UPDATE ledger
+SET attempt = gen_random_uuid(), sent_at = NULL, sent_content = NULL, sent_hash = NULL
+WHERE id = ANY($1::bigint[]);
+
+-- name: settle_updated
+-- These updates ($1) may or may not have been carried out; the event is there in version $2. What it holds is not
+-- known any more, so the next update writes every field that we own.
+UPDATE ledger
+SET state = 'updating', content_hash = NULL, remote_version = found.remote_version,
+    sent_at = NULL, sent_content = NULL, sent_hash = NULL
+FROM unnest($1::bigint[], $2::text[]) AS found (id, remote_version)
+WHERE ledger.id = found.id;
+
+-- name: lost
+-- Creates believed lost in mailbox $1 that are to be looked for at $2.
+SELECT attempt FROM lost_creates WHERE mailbox_id = $1 AND check_at <= $2;
+
+-- name: lost_checked
+-- The creates $1 were looked for once more; after $3 looks they are lost for good, before that the next look is at $2.
+WITH over AS (
+    DELETE FROM lost_creates WHERE attempt = ANY($1::uuid[]) AND checks + 1 >= $3
+)
+
+UPDATE lost_creates SET checks = checks + 1, check_at = $2
+WHERE attempt = ANY($1::uuid[]) AND checks + 1 < $3;
+
+-- name: mark_unlinks
+-- What the open unlinkings of mailbox $1 take out is marked as deleting, in the order in which they were accepted.
+WITH marked AS (
+    UPDATE ledger AS l
+    SET state = 'deleting', unlink_id = (
+        SELECT min(u.id) FROM unlinks AS u
+        WHERE u.mailbox_id = l.mailbox_id AND u.done_at IS NULL
+            AND unlink_removes(u.mode, u.accepted_at, u.synchronization_id = l.synchronization_id, l.starts_at)
+    ), tries = 0, retry_at = NULL
+    WHERE l.mailbox_id = $1 AND l.unlink_id IS NULL AND l.remote_id IS NOT NULL AND EXISTS (
+        SELECT FROM unlinks AS u
+        WHERE u.mailbox_id = l.mailbox_id AND u.marked_at IS NULL
+            AND unlink_removes(u.mode, u.accepted_at, u.synchronization_id = l.synchronization_id, l.starts_at)
+    )
+)
+
+UPDATE unlinks SET marked_at = $2
+WHERE mailbox_id = $1 AND marked_at IS NULL;
+
+-- name: finish_unlinks
+-- The unlinkings of mailbox $1 that have nothing left to take out are done; returns their runs.
+UPDATE unlinks AS u
+SET done_at = $2
+WHERE u.mailbox_id = $1 AND u.marked_at IS NOT NULL AND u.done_at IS NULL AND NOT EXISTS (
+    SELECT FROM ledger AS l
+    WHERE l.mailbox_id = $1 AND l.state = 'deleting' AND l.unlink_id <= u.id
+)
+RETURNING u.run_id;
+
+-- name: drop_unsent
+-- What nobody has sent yet from mailbox $1, and nobody wants any more, is forgotten.
+DELETE FROM ledger AS l
+USING synchronizations AS s
+WHERE l.mailbox_id = $1 AND s.id = l.synchronization_id
+    AND l.remote_id IS NULL AND l.sent_at IS NULL
+    AND (
+        s.unlinked_at IS NOT NULL OR NOT EXISTS (
+            SELECT FROM timetable_events AS t
+            WHERE t.username = s.username AND t.uid = l.uid AND NOT t.cancelled
+        )
+    );
+
+-- name: rest_unlinked
+-- What was planned for synchronizations of mailbox $1 that are unlinked now, and is no part of an unlinking, rests.
+UPDATE ledger AS l
+SET state = 'present', tries = 0, retry_at = NULL
+FROM synchronizations AS s
+WHERE l.mailbox_id = $1 AND s.id = l.synchronization_id AND s.unlinked_at IS NOT NULL
+    AND l.state IN ('updating', 'deleting', 'refused') AND l.unlink_id IS NULL
+    AND l.sent_at IS NULL AND l.remote_id IS NOT NULL;
+
+-- name: adopt
+-- Events that a user's earlier synchronizations left in mailbox $1 and that the timetable still wants become the
+-- current one's.
+WITH left_behind AS (
+    SELECT DISTINCT ON (n.id, l.uid) l.id, n.id AS synchronization_id
+    FROM synchronizations AS n
+    JOIN synchronizations AS o
+        ON o.mailbox_id = n.mailbox_id AND o.username = n.username AND o.unlinked_at IS NOT NULL
+    JOIN ledger AS l ON l.synchronization_id = o.id AND l.mailbox_id = n.mailbox_id
+    JOIN timetable_events AS t ON t.username = n.username AND t.uid = l.uid AND NOT t.cancelled
+    WHERE n.mailbox_id = $1 AND n.unlinked_at IS NULL AND n.enabled
+        AND l.state = 'present' AND l.unlink_id IS NULL
+        AND NOT EXISTS (
+            SELECT FROM ledger AS x WHERE x.synchronization_id = n.id AND x.uid = l.uid
+        )
+    ORDER BY n.id, l.uid, o.id DESC
+)
+
+UPDATE ledger AS l
+SET synchronization_id = left_behind.synchronization_id
+FROM left_behind
+WHERE l.id = left_behind.id;
+
+-- name: plan_creates
+-- Wanted in mailbox $1 and not in the ledger: to be created.
+INSERT INTO ledger (synchronization_id, mailbox_id, uid, state)
+SELECT s.id, s.mailbox_id, t.uid, 'creating'
+FROM synchronizations AS s
+JOIN timetable_events AS t ON t.username = s.username AND NOT t.cancelled
+WHERE s.mailbox_id = $1 AND s.unlinked_at IS NULL AND s.enabled
+    AND NOT EXISTS (
+        SELECT FROM ledger AS l WHERE l.synchronization_id = s.id AND l.uid = t.uid
+    );
+
+-- name: plan_changes
+-- Wanted in mailbox $1 and in the ledger, but not as it should be: to be created, updated, or left as it is again.
+WITH wanted AS (
+    SELECT l.id, CASE
+        WHEN l.remote_id IS NULL THEN 'creating'
+        WHEN l.content_hash = t.content_hash THEN 'present'
+        ELSE 'updating'
+    END AS state
+    FROM synchronizations AS s
+    JOIN timetable_events AS t ON t.username = s.username AND NOT t.cancelled
+    JOIN ledger AS l ON l.synchronization_id = s.id AND l.uid = t.uid
+    WHERE s.mailbox_id = $1 AND s.unlinked_at IS NULL AND s.enabled
+        AND l.sent_at IS NULL AND l.unlink_id IS NULL
+        AND (l.state <> 'refused' OR l.refused_hash IS DISTINCT FROM t.content_hash)
+)
+
+UPDATE ledger AS l
+SET state = wanted.state, tries = 0, retry_at = NULL, refused_hash = NULL, error_code = NULL, error = NULL
+FROM wanted
+WHERE l.id = wanted.id AND l.state <> wanted.state;
+
+-- name: plan_removals
+-- In mailbox $1 by the ledger, and not wanted any more: to be deleted.
+UPDATE ledger AS l
+SET state = 'deleting', tries = 0, retry_at = NULL
+FROM synchronizations AS s
+WHERE l.mailbox_id = $1 AND s.id = l.synchronization_id AND s.unlinked_at IS NULL AND s.enabled
+    AND l.state <> 'deleting' AND l.sent_at IS NULL AND l.remote_id IS NOT NULL
+    AND NOT EXISTS (
+        SELECT FROM timetable_events AS t
+        WHERE t.username = s.username AND t.uid = l.uid AND NOT t.cancelled
+    );
+
+-- name: pending
+-- How many operations of mailbox $1 could be sent at $3; counts no further than $2.
+SELECT count(*) FROM (
+    SELECT FROM ledger AS l
+    JOIN synchronizations AS s ON s.id = l.synchronization_id
+    WHERE l.mailbox_id = $1 AND l.state IN ('creating', 'updating', 'deleting') AND l.sent_at IS NULL
+        AND (l.retry_at IS NULL OR l.retry_at <= $3)
+        AND (l.unlink_id IS NOT NULL OR (s.unlinked_at IS NULL AND s.enabled))
+    LIMIT $2
+) AS ready;
+
+-- name: send
+-- The next at most $2 operations of mailbox $1 are noted as sent at $3, before the provider hears of them: deletions
+-- first, then updates, then what begins soonest.
+WITH work AS (
+    SELECT l.id, t.content, t.content_hash
+    FROM ledger AS l
+    JOIN synchronizations AS s ON s.id = l.synchronization_id
+    LEFT JOIN timetable_events AS t
+        ON t.username = s.username AND t.uid = l.uid AND NOT t.cancelled AND l.state <> 'deleting'
+    WHERE l.mailbox_id = $1 AND l.state IN ('creating', 'updating', 'deleting') AND l.sent_at IS NULL
+        AND (l.retry_at IS NULL OR l.retry_at <= $3)
+        AND (l.unlink_id IS NOT NULL OR (s.unlinked_at IS NULL AND s.enabled))
+        AND (l.state = 'deleting' OR t.uid IS NOT NULL)
+    ORDER BY array_position(ARRAY['deleting', 'updating', 'creating'], l.state), t.starts_at, l.id
+    LIMIT $2
+)
+
+UPDATE ledger AS l
+SET sent_at = $3, sent_content = work.content, sent_hash = work.content_hash,
+    starts_at = CASE WHEN l.content IS NULL THEN (work.content ->> 'start')::timestamptz ELSE l.starts_at END,
+    ends_at = CASE WHEN l.content IS NULL THEN (work.content ->> 'end')::timestamptz ELSE l.ends_at END
+FROM work
+WHERE l.id = work.id
+RETURNING l.id, l.state, l.synchronization_id, l.uid, l.attempt, l.remote_id, l.remote_version,
+    CASE WHEN l.content_hash IS NOT NULL THEN l.content END AS content, l.sent_content, l.tries;
+
+-- name: written
+-- The provider has created or updated these ($1): they have the id $2 and the version $3 now.
+UPDATE ledger
+SET state = 'present', remote_id = done.remote_id, remote_version = done.remote_version,
+    content = sent_content, content_hash = sent_hash,
+    starts_at = (sent_content ->> 'start')::timestamptz, ends_at = (sent_content ->> 'end')::timestamptz,
+    pushed_at = $4, sent_at = NULL, sent_content = NULL, sent_hash = NULL,
+    tries = 0, retry_at = NULL, refused_hash = NULL, error_code = NULL, error = NULL
+FROM unnest($1::bigint[], $2::text[], $3::text[]) AS done (id, remote_id, remote_version)
+WHERE ledger.id = done.id;
+
+-- name: deleted
+-- These ($1) are gone from the mailbox.
+WITH gone AS (
+    DELETE FROM ledger WHERE id = ANY($1::bigint[]) RETURNING unlink_id
+),
+
+counted AS (
+    SELECT u.run_id, count(*) AS removed
+    FROM gone
+    JOIN unlinks AS u ON u.id = gone.unlink_id
+    GROUP BY u.run_id
+)
+
+UPDATE runs SET removed = runs.removed + counted.removed
+FROM counted
+WHERE runs.id = counted.run_id;
+
+-- name: refused
+-- The provider refuses these ($1), with the code $2 and the reason $3; those with a time in $4 are tried again then.
+-- A delete stays a delete.
+UPDATE ledger
+SET state = CASE WHEN answer.retry_at IS NULL AND state <> 'deleting' THEN 'refused' ELSE state END,
+    refused_hash = CASE WHEN state <> 'deleting' THEN sent_hash END,
+    error_code = answer.code, error = answer.reason, retry_at = answer.retry_at, tries = tries + 1,
+    sent_at = NULL, sent_content = NULL, sent_hash = NULL
+FROM unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[]) AS answer (id, code, reason, retry_at)
+WHERE ledger.id = answer.id;
+
+-- name: vanished
+-- These ($1) are not in the mailbox any more, though nobody of us took them out: they are to be created anew.
+UPDATE ledger
+SET state = 'creating', attempt = gen_random_uuid(), remote_id = NULL, remote_version = NULL,
+    content = NULL, content_hash = NULL, sent_at = NULL, sent_content = NULL, sent_hash = NULL
+WHERE id = ANY($1::bigint[]);
+
+-- name: situation
+-- What is left to do in mailbox $1 at $2: the next retry, the next look for a lost create, whether the mailbox is still in use.
+SELECT
+    (SELECT min(retry_at) FROM ledger WHERE mailbox_id = $1 AND state IN ('creating', 'updating', 'deleting'))
+        AS retry_at,
+    (SELECT min(check_at) FROM lost_creates WHERE mailbox_id = $1) AS check_at,
+    EXISTS (
+        SELECT FROM synchronizations WHERE mailbox_id = $1 AND unlinked_at IS NULL AND enabled
+    ) AS in_use;
