@@ -1,0 +1,1 @@
+"""Timetables: what people publish, checked, stored, and given out again."""

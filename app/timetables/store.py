@@ -1,0 +1,236 @@
+"""Timetables in the database: replaced as a whole or changed in part, always as a set."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import asyncpg
+import msgspec
+
+from app.config import TimetableSettings
+from app.database.queries import query
+from app.database.types import Connection, Pool
+from app.errors import Conflict, Invalid, NotFound, PreconditionFailed
+from app.sync.wake import wake_users
+from app.timetables.event import content_hash, decode, encode
+from providers.contract import Event
+
+__all__ = ["Counts", "Held", "Stored", "fetch", "fetch_revision", "patch", "replace", "replace_many"]
+
+Result = TypeVar("Result")
+
+TRIES = 3
+"""How often a change is tried where PostgreSQL ends a deadlock: with runs that hold the same mailboxes."""
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a publication changed: of the ``events`` that the timetable now has, and of those gone."""
+
+    revision: int
+    events: int
+    created: int
+    updated: int
+    deleted: int
+    unchanged: int
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """A publication that was not carried out: it would remove too many of the future events."""
+
+    future: int
+    removed: int
+
+    @property
+    def message(self) -> str:
+        """What happened and what to do."""
+        return (
+            f"Nothing was changed: this would remove {self.removed} of {self.future} future events."
+            " If that is what you want, say so with ?confirm=true (rooster import: --confirm)."
+        )
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """A timetable as last published. Revision 0: none was published yet."""
+
+    revision: int
+    events: list[Event]
+
+
+async def replace(
+    pool: Pool,
+    username: str,
+    events: Sequence[Event],
+    limits: TimetableSettings,
+    now: datetime,
+    *,
+    confirm: bool = False,
+    expected: frozenset[int] | None = None,
+) -> Counts:
+    """Make these the user's whole timetable.
+
+    ``expected``: the revisions that the caller may replace (If-Match); None: any. Raises NotFound,
+    PreconditionFailed, and Conflict (code ``mass_removal``) where too much would go unconfirmed.
+    """
+    return await _change_one(pool, username, events, None, limits, now, confirm, expected)
+
+
+async def patch(
+    pool: Pool,
+    username: str,
+    upsert: Sequence[Event],
+    delete: Sequence[str],
+    limits: TimetableSettings,
+    now: datetime,
+    *,
+    confirm: bool = False,
+    expected: frozenset[int] | None = None,
+) -> Counts:
+    """Put events into the user's timetable and take others out by uid; one that is not there is out.
+
+    Raises as ``replace`` does, and Invalid where the timetable would become too large.
+    """
+    return await _change_one(pool, username, upsert, delete, limits, now, confirm, expected)
+
+
+async def replace_many(
+    pool: Pool,
+    timetables: Mapping[str, Sequence[Event]],
+    limits: TimetableSettings,
+    now: datetime,
+    *,
+    confirm: bool = False,
+    create_users: bool = False,
+) -> dict[str, Counts | Held]:
+    """Make these the users' whole timetables, in one transaction; held ones stay as they were.
+
+    Users who do not exist are created, or are not in the answer.
+    """
+
+    async def work(connection: Connection) -> dict[str, Counts | Held]:
+        if create_users:
+            await connection.execute(query("timetables.create_users"), list(timetables))
+        known = await _lock(connection, list(timetables))
+        return await _apply(
+            connection, {name: timetables[name] for name in known}, None, limits, now, confirm
+        )
+
+    return await _transaction(pool, work)
+
+
+async def fetch(connection: "Connection | Pool", username: str) -> Stored:
+    """A user's timetable, cancelled events included, by start and uid. Raises NotFound."""
+    rows = await connection.fetch(query("timetables.events"), username)
+    if not rows:
+        raise _unknown_user()
+    return Stored(
+        revision=rows[0]["revision"],
+        events=[decode(row["content"]) for row in rows if row["content"] is not None],
+    )
+
+
+async def fetch_revision(connection: "Connection | Pool", username: str) -> int:
+    """The revision of a user's timetable, 0 where none was published yet. Raises NotFound."""
+    revision = await connection.fetchval(query("timetables.revision"), username)
+    if revision is None:
+        raise _unknown_user()
+    return int(revision)
+
+
+def _unknown_user() -> NotFound:
+    return NotFound(
+        "unknown_user", "There is no user of that name. Make one with PUT /api/v0/users/{username}."
+    )
+
+
+async def _change_one(
+    pool: Pool,
+    username: str,
+    events: Sequence[Event],
+    delete: Sequence[str] | None,
+    limits: TimetableSettings,
+    now: datetime,
+    confirm: bool,
+    expected: frozenset[int] | None,
+) -> Counts:
+    async def work(connection: Connection) -> Counts:
+        known = await _lock(connection, [username])
+        if username not in known:
+            raise _unknown_user()
+        if expected is not None and known[username] not in expected:
+            raise PreconditionFailed(
+                "revision_mismatch",
+                f"The timetable is at revision {known[username]}, not at the one in If-Match. Read it again.",
+            )
+        result = (await _apply(connection, {username: events}, delete, limits, now, confirm))[username]
+        if isinstance(result, Held):
+            raise Conflict("mass_removal", result.message)
+        if result.events > limits.max_events:
+            raise Invalid(
+                "too_many_events",
+                f"The timetable would have {result.events} events; at most {limits.max_events} are allowed.",
+            )
+        return result
+
+    return await _transaction(pool, work)
+
+
+async def _transaction(pool: Pool, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+    for attempt in range(1, TRIES + 1):
+        try:
+            async with pool.acquire() as connection, connection.transaction():
+                return await work(connection)
+        except asyncpg.DeadlockDetectedError:
+            if attempt == TRIES:
+                raise
+    raise AssertionError("unreachable")
+
+
+async def _lock(connection: Connection, usernames: list[str]) -> dict[str, int]:
+    """The revisions of those of the users that exist, locked."""
+    rows = await connection.fetch(query("timetables.lock_users"), usernames)
+    return {row["username"]: row["revision"] or 0 for row in rows}
+
+
+async def _apply(
+    connection: Connection,
+    timetables: Mapping[str, Sequence[Event]],
+    delete: Sequence[str] | None,
+    limits: TimetableSettings,
+    now: datetime,
+    confirm: bool,
+) -> dict[str, Counts | Held]:
+    """Change locked users' timetables, and ring the bell for those that changed."""
+    events = [(username, event) for username, given in timetables.items() for event in given]
+    rows = await connection.fetch(
+        query("timetables.change"),
+        list(timetables),
+        [username for username, _ in events],
+        [event.uid for _, event in events],
+        [event.start for _, event in events],
+        [event.end for _, event in events],
+        [encode(event).decode() for _, event in events],
+        [content_hash(event) for _, event in events],
+        [event.status == "cancelled" for _, event in events],
+        delete is not None,
+        list(delete or ()),
+        now,
+        limits.guard_share,
+        limits.guard_events,
+        confirm,
+    )
+    changed = [row["username"] for row in rows if row["changed"]]
+    if changed:
+        await wake_users(connection, changed, now)
+    return {
+        row["username"]: Held(future=row["future"], removed=row["removed"])
+        if row["held"]
+        else Counts(
+            revision=row["revision"],
+            events=row["created"] + row["updated"] + row["unchanged"],
+            created=row["created"],
+            updated=row["updated"],
+            deleted=row["deleted"],
+            unchanged=row["unchanged"],
+        )
+        for row in rows
+    }
