@@ -6,7 +6,7 @@ lease of the mailbox, so that a worker that was only slow, and was given up, can
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -46,6 +46,8 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     fence: int
     attempts: int
     """How many runs in a row have failed so far."""
+    wake: int
+    """How often a run was asked for before the claim."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,23 +151,24 @@ class Ledger:
                 raise LeaseLost
             yield connection, wake
 
-    async def release(self, due_at: datetime | None, wake: int | None, attempts: int, now: datetime) -> None:
-        """Give the mailbox back, due again at ``due_at`` or at once if somebody asked after ``wake``.
+    async def release(
+        self, connection: Connection, due_at: datetime | None, wake: int, attempts: int, now: datetime
+    ) -> None:
+        """Give the mailbox back, as part of the caller's ``transaction``.
 
-        ``wake`` None: whoever asked meanwhile is served by ``due_at``. A lost lease is not an error.
+        It is due again at ``due_at``, or at once if somebody asked for a run after request ``wake``.
         """
         lease = self._lease
-        async with self._pool.acquire() as connection:
-            await connection.execute(
-                query("mailboxes.release"),
-                lease.mailbox_id,
-                lease.owner,
-                lease.fence,
-                due_at,
-                wake if wake is not None else -1,
-                attempts,
-                now,
-            )
+        await connection.execute(
+            query("mailboxes.release"),
+            lease.mailbox_id,
+            lease.owner,
+            lease.fence,
+            due_at,
+            wake,
+            attempts,
+            now,
+        )
 
     async def unknown(self) -> list[Entry]:
         """Everything that was sent and never answered."""
@@ -207,10 +210,16 @@ class Ledger:
             rows = await connection.fetch(query("ledger.lost"), self.mailbox_id, now)
         return [UUID(int=row["attempt"].int) for row in rows]
 
-    async def lost_checked(self, attempts: Sequence[UUID], again_at: datetime, looks: int) -> None:
-        """These lost attempts were looked for and are not in the mailbox; ``looks`` are enough."""
+    async def lost_checked(
+        self, attempts: Sequence[UUID], now: datetime, wait: timedelta, looks: int
+    ) -> None:
+        """These lost attempts were looked for, and are not in the mailbox any more.
+
+        They are looked for again after ``wait``, five times as long each time, until there were
+        ``looks``.
+        """
         async with self.transaction() as (connection, _):
-            await connection.execute(query("ledger.lost_checked"), list(attempts), again_at, looks)
+            await connection.execute(query("ledger.lost_checked"), list(attempts), now, wait, looks)
 
     async def plan(self, now: datetime) -> int:
         """Compare what is wanted with the ledger, and note what is to be done.

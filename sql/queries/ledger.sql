@@ -46,13 +46,13 @@ WHERE ledger.id = found.id;
 SELECT attempt FROM lost_creates WHERE mailbox_id = $1 AND check_at <= $2;
 
 -- name: lost_checked
--- The creates $1 were looked for once more; after $3 looks they are lost for good, before that the next look is at $2.
+-- The creates $1 were looked for at $2; again after $3, five times as long each time, until there were $4 looks.
 WITH over AS (
-    DELETE FROM lost_creates WHERE attempt = ANY($1::uuid[]) AND checks + 1 >= $3
+    DELETE FROM lost_creates WHERE attempt = ANY($1::uuid[]) AND checks + 1 >= $4
 )
 
-UPDATE lost_creates SET checks = checks + 1, check_at = $2
-WHERE attempt = ANY($1::uuid[]) AND checks + 1 < $3;
+UPDATE lost_creates SET checks = checks + 1, check_at = $2 + $3::interval * 5 ^ (checks + 1)
+WHERE attempt = ANY($1::uuid[]) AND checks + 1 < $4;
 
 -- name: mark_unlinks
 -- What the open unlinkings of mailbox $1 take out is marked as deleting, in the order in which they were accepted.

@@ -35,7 +35,7 @@ UPDATE mailboxes AS m
 SET owner = $1, fence = m.fence + 1, lease_until = clock_timestamp() + make_interval(secs => $5)
 FROM due
 WHERE m.id = due.id
-RETURNING m.id, m.type, m.address, m.identity, m.fence, m.attempts;
+RETURNING m.id, m.type, m.address, m.identity, m.fence, m.attempts, m.wake;
 
 -- name: next_due
 -- When the next mailbox of the types $1 can be claimed; null if none is waiting. Its own lease counts for one
@@ -66,7 +66,7 @@ WHERE id = $1 AND owner = $2 AND fence = $3 AND lease_until > clock_timestamp()
 FOR SHARE;
 
 -- name: release
--- The owner gives mailbox $1 back (fence $3): due again at $4 (or at once, if somebody asked since the request
+-- The owner gives mailbox $1 back (fence $3): due again at $4 (or at $7, now, if somebody asked since the request
 -- number $5), after $6 failed runs in a row.
 UPDATE mailboxes
 SET owner = NULL, lease_until = NULL, attempts = $6,

@@ -1,0 +1,298 @@
+"""One run: take a mailbox, compare what is wanted with the ledger, and move both towards each other.
+
+Level-triggered: a run looks at states, never at a history of changes. One that was lost, doubled or cut
+off does no harm, and the next one finishes its work.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from random import Random
+from typing import Literal
+
+import msgspec
+
+from app.clock import Clock
+from app.database.queries import query
+from app.database.types import Pool
+from app.ledger import Answers, Lease, LeaseLost, Ledger, Sent
+from app.sync.metrics import OPERATIONS
+from app.sync.pacing import Pacer
+from app.sync.settle import remove_late_arrivals, settle_unknown
+from providers.contract import (
+    Adapter,
+    Delete,
+    Done,
+    Gone,
+    Mailbox,
+    Outcome,
+    ProviderError,
+    Refused,
+    Throttled,
+    Unknown,
+)
+
+__all__ = ["Ending", "Run"]
+
+FIRST_RETRY = timedelta(seconds=1)
+LAST_RETRY = timedelta(minutes=15)
+"""Retries wait twice as long each time, from the first of these to the last."""
+
+NO_ACCESS_RETRY = timedelta(minutes=1)
+"""The shortest wait where somebody has to give access first."""
+
+ACCOUNT_REFUSED = timedelta(minutes=5)
+"""How long an account rests whose credentials were refused: asking on could lock it."""
+
+Stop = Refused | Throttled | Gone | Unknown
+"""An outcome that ends a run before its work is done."""
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run ended, and when the next one is due. ``status`` None: leave it as it is."""
+
+    status: Literal["OK", "PENDING", "THROTTLED", "ERROR", "PERMISSION_DENIED", "MAILBOX_NOT_FOUND"] | None
+    due_at: datetime | None
+    error: str | None = None
+    attempts: int = 0
+
+
+class Run:
+    """A run over the mailbox of one lease. Used once."""
+
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        adapter: Adapter,
+        lease: Lease,
+        instance: str,
+        resync_interval: timedelta,
+        clock: Clock,
+        lease_holds: Callable[[], bool],
+        stopping: Callable[[], bool],
+        random: Random,
+    ) -> None:
+        self._pool = pool
+        self._adapter = adapter
+        self._lease = lease
+        self._instance = instance
+        self._resync_interval = resync_interval
+        self._clock = clock
+        self._lease_holds = lease_holds
+        self._stopping = stopping
+        self._random = random
+        self._ledger = Ledger(pool, lease, instance)
+        self._pacer = Pacer(pool, adapter)
+        self._progress = False
+        self._wake = lease.wake
+
+    async def __call__(self) -> Ending:
+        """Do what there is to do, and give the mailbox back.
+
+        Raises LeaseLost if the mailbox was taken over, and whatever the database raises.
+        """
+        try:
+            ending = await self._reconcile()
+        except ProviderError as error:
+            ending = await self._stopped(error.outcome)
+        await self._finish(ending)
+        return ending
+
+    async def _reconcile(self) -> Ending:
+        identified = await self._identify()
+        if isinstance(identified, Ending):
+            return identified
+        mailbox = identified
+        now = self._clock()
+        block = await self._pacer.blocked(mailbox, now)
+        if block is not None:
+            return Ending(
+                status="THROTTLED" if block.because is None else "ERROR",
+                due_at=block.until,
+                error=block.because or _asked_to_wait(block.until),
+                attempts=self._lease.attempts,
+            )
+        self._check_lease()
+        await settle_unknown(self._ledger, self._adapter, mailbox, self._instance, now)
+        await remove_late_arrivals(self._ledger, self._adapter, mailbox, self._instance, now)
+        while True:
+            self._wake = await self._ledger.plan(self._clock())
+            if not await self._ledger.pending(1, self._clock()):
+                return await self._complete()
+            ending = await self._carry_out(mailbox)
+            if ending is not None:
+                return ending
+
+    async def _identify(self) -> Mailbox | Ending:
+        """The mailbox behind the address. It is unknown if the provider was down at provisioning."""
+        lease = self._lease
+        if lease.identity is not None:
+            return Mailbox(address=lease.address, identity=lease.identity)
+        unresolved = Mailbox(address=lease.address, identity=lease.address)
+        block = await self._pacer.blocked(unresolved, self._clock())
+        if block is not None:
+            return Ending(status=None, due_at=block.until, error=block.because, attempts=lease.attempts)
+        mailbox = await self._adapter.probe(lease.address)
+        now = self._clock()
+        async with self._ledger.transaction() as (connection, _):
+            known = await connection.fetchval(query("mailboxes.identify"), lease.mailbox_id, mailbox.identity)
+            if known is None:
+                return mailbox
+            await connection.execute(query("mailboxes.merge"), lease.mailbox_id, known, now)
+            await connection.execute(query("reports.merged"), known, now)
+            await connection.execute(query("mailboxes.retire"), lease.mailbox_id)
+            await connection.execute("SELECT pg_notify('rooster_due', '')")
+        return Ending(status=None, due_at=None)
+
+    async def _carry_out(self, mailbox: Mailbox) -> Ending | None:
+        """Send what is planned, batch by batch. None: nothing is left, or somebody asked for a new plan."""
+        async with self._ledger.transaction() as (connection, _):
+            await connection.execute(query("reports.syncing"), self._lease.mailbox_id)
+        while True:
+            if self._stopping():
+                return Ending(status=None, due_at=self._clock(), attempts=self._lease.attempts)
+            pending = await self._ledger.pending(self._adapter.batch, self._clock())
+            if not pending:
+                return None
+            room_at = await self._pacer.reserve(mailbox, pending, self._clock())
+            if room_at is not None:
+                # Our own pace, not the provider's complaint: the synchronization goes on by itself.
+                return Ending(status=None, due_at=room_at)
+            sent, woken = await self._ledger.send(pending, self._clock())
+            self._check_lease()
+            outcomes = await self._adapter.apply(mailbox, [item.operation for item in sent])
+            stop = await self._note(mailbox, sent, outcomes)
+            if stop is not None:
+                return await self._stopped(stop)
+            if woken != self._wake:
+                return None
+
+    def _check_lease(self) -> None:
+        """Before anything is sent: a worker that was stopped for a while may have been replaced."""
+        if not self._lease_holds():
+            raise LeaseLost
+
+    async def _note(self, mailbox: Mailbox, sent: Sequence[Sent], outcomes: Sequence[Outcome]) -> Stop | None:
+        """Write down what the provider answered; give back the answer that ends the run, if one does."""
+        now = self._clock()
+        answers = Answers()
+        stops: list[Stop] = []
+        for item, outcome in zip(sent, outcomes, strict=True):
+            kind = type(item.operation).__name__.lower()
+            OPERATIONS.labels(self._adapter.type, kind, type(outcome).__name__.lower()).inc()
+            match outcome:
+                case Done():
+                    self._progress = True
+                    if isinstance(item.operation, Delete):
+                        answers.deleted.append(item.id)
+                    else:
+                        answers.written[item.id] = outcome
+                case Gone(what="event") if isinstance(item.operation, Delete):
+                    answers.deleted.append(item.id)
+                case Gone(what="event"):
+                    answers.vanished.append(item.id)
+                case Refused(scope="event"):
+                    retry_at = None
+                    if isinstance(item.operation, Delete) or not outcome.permanent:
+                        retry_at = now + self._back_off(item.tries)
+                    answers.refused[item.id] = (outcome, retry_at)
+                case Unknown():
+                    stops.append(outcome)
+                case Throttled() | Refused() | Gone():
+                    answers.unsent.append(item.id)
+                    stops.append(outcome)
+        async with self._ledger.transaction() as (connection, _):
+            await self._ledger.answered(connection, answers, now)
+        for stop in stops:
+            if isinstance(stop, Throttled) and stop.until > now:
+                await self._pacer.block(mailbox, stop.scope, stop.until)
+        return min(stops, key=_urgency, default=None)
+
+    async def _stopped(self, outcome: Stop) -> Ending:
+        """The ending of a run that an outcome has cut short."""
+        now = self._clock()
+        attempts = 0 if self._progress else self._lease.attempts + 1
+        wait = self._back_off(attempts)
+        match outcome:
+            case Throttled(until=until):
+                return Ending(
+                    status="THROTTLED",
+                    due_at=max(until, now),
+                    error=_asked_to_wait(until),
+                    attempts=attempts,
+                )
+            case Refused(scope="account", reason=reason):
+                lease = self._lease
+                mailbox = Mailbox(address=lease.address, identity=lease.identity or lease.address)
+                until = now + ACCOUNT_REFUSED
+                await self._pacer.block(mailbox, "account", until, because=reason)
+                return Ending(status="ERROR", due_at=until, error=reason, attempts=attempts)
+            case Refused(permanent=False, reason=reason):
+                return Ending(status="ERROR", due_at=now + wait, error=reason, attempts=attempts)
+            case Refused(reason=reason):
+                due_at = now + max(wait, NO_ACCESS_RETRY)
+                return Ending(status="PERMISSION_DENIED", due_at=due_at, error=reason, attempts=attempts)
+            case Gone(reason=reason):
+                due_at = now + max(wait, NO_ACCESS_RETRY)
+                return Ending(status="MAILBOX_NOT_FOUND", due_at=due_at, error=reason, attempts=attempts)
+            case Unknown(reason=reason):
+                return Ending(status="ERROR", due_at=now + wait, error=reason, attempts=attempts)
+
+    def _back_off(self, tries: int) -> timedelta:
+        """Twice as long each time, within bounds, and never the same for two mailboxes."""
+        wait = min(FIRST_RETRY * float(2 ** min(tries, 16)), LAST_RETRY)
+        return wait * self._random.uniform(0.75, 1.25)
+
+    async def _complete(self) -> Ending:
+        """The ending of a run that has done all there was to do."""
+        now = self._clock()
+        async with self._ledger.transaction() as (connection, _):
+            row = await connection.fetchrow(query("ledger.situation"), self._lease.mailbox_id)
+        assert row is not None
+        times = [at for at in (row["retry_at"], row["check_at"]) if at is not None]
+        if row["in_use"]:
+            times.append(now + self._resync_interval * self._random.uniform(0.9, 1.1))
+        return Ending(status="OK", due_at=min(times, default=None))
+
+    async def crashed(self) -> None:
+        """Report a bug of ours, and give the mailbox back for a later try. Raises LeaseLost."""
+        attempts = self._lease.attempts + 1
+        due_at = self._clock() + max(self._back_off(attempts), NO_ACCESS_RETRY)
+        error = "Rooster failed in an unexpected way; its log says how. It tries again by itself."
+        await self._finish(Ending(status="ERROR", due_at=due_at, error=error, attempts=attempts))
+
+    async def _finish(self, ending: Ending) -> None:
+        """Report, close the unlinkings that are done, and give the mailbox back: all or nothing."""
+        mailbox_id = self._lease.mailbox_id
+        now = self._clock()
+        if ending.due_at is None and ending.status is None:
+            return
+        async with self._ledger.transaction() as (connection, _):
+            if ending.status == "OK":
+                await connection.execute(query("reports.complete"), mailbox_id, now)
+            elif ending.status is not None:
+                await connection.execute(query("reports.stopped"), mailbox_id, ending.status, ending.error)
+            await connection.execute(query("reports.unlink_trouble"), mailbox_id, ending.error)
+            runs = await connection.fetch(query("ledger.finish_unlinks"), mailbox_id, now)
+            for run_id in sorted({row["run_id"] for row in runs}):
+                await connection.execute(query("runs.finish_if_done"), run_id, now)
+            await self._ledger.release(connection, ending.due_at, self._wake, ending.attempts, now)
+
+
+def _urgency(stop: Stop) -> tuple[int, float]:
+    """Which of several outcomes says most about why a run stopped: the smallest."""
+    match stop:
+        case Refused(scope="account"):
+            return 0, 0
+        case Refused():
+            return 1, 0
+        case Gone():
+            return 2, 0
+        case Unknown():
+            return 3, 0
+        case Throttled(until=until):
+            return 4, -until.timestamp()
+
+
+def _asked_to_wait(until: datetime) -> str:
+    return f"The provider asked to wait until {until:%Y-%m-%d %H:%M:%S} UTC; the work goes on then by itself."
