@@ -1,0 +1,108 @@
+"""Requests to Microsoft Graph over HTTPS."""
+
+import ssl
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from providers.o365.auth import Tokens
+from providers.o365.batch import chain, unbatch
+from providers.o365.messages import IMMUTABLE_IDS, Answer, NoAnswer, Request
+from providers.settings import O365Settings
+
+__all__ = ["Graph"]
+
+TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=10)
+"""A chained batch of twenty takes as long as its items one after the other."""
+
+
+class Graph:
+    """One Graph service.
+
+    No POST or PATCH is sent twice, other than after a 401, which has done nothing. aiohttp repeats a GET
+    or DELETE once if the connection turns out to be closed; neither does more the second time.
+    """
+
+    def __init__(self, settings: O365Settings, tokens: Tokens) -> None:
+        self._root = settings.graph_url.rstrip("/")
+        self._tokens = tokens
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=settings.ca_file)),
+            timeout=TIMEOUT,
+            headers=IMMUTABLE_IDS | {"Accept": "application/json"},
+        )
+
+    async def send(self, request: Request) -> Answer:
+        """One request by itself. Raises ``NoAnswer``, and ``ProviderError`` for want of a token."""
+        return await self._send(request.method, self._root + request.path, request.body)
+
+    async def follow(self, link: str) -> Answer:
+        """The page behind an ``@odata.nextLink``, taken verbatim as Graph asks for.
+
+        Raises as ``send``, and ``NoAnswer`` for a link to elsewhere, as our token goes with it.
+        """
+        if urlsplit(link)[:2] != urlsplit(self._root)[:2]:
+            raise NoAnswer("foreign_next_link")
+        return await self._send("GET", link, None)
+
+    async def send_chained(self, requests: Sequence[Request]) -> list[Answer | None]:
+        """Requests for one mailbox in one HTTP request; an answer to each, in their order.
+
+        At most ``MAX_BATCH`` requests. Each depends on the one before: Graph lets four requests at a
+        time into a mailbox and answers 429 to the others of an unchained batch. After an item that
+        fails, Graph does not carry out the rest and answers 424 to them. If Graph refuses the batch
+        as a whole, that is the answer to each. None: the answer leaves this one out. Raises as ``send``.
+        """
+        if len(requests) == 1:
+            return [await self.send(requests[0])]
+        answer = await self._send("POST", self._root + "/$batch", {"requests": chain(requests)})
+        if answer.status != 200:
+            return [answer] * len(requests)
+        return unbatch(answer, len(requests))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+        await self._tokens.close()
+
+    async def _send(self, method: str, url: str, body: dict[str, Any] | None) -> Answer:
+        token = await self._tokens.get()
+        answer = await self._send_once(method, url, body, token)
+        if answer.status == 401:
+            # Revoked or expired early. Graph checks the token before it does anything.
+            self._tokens.reject(token)
+            answer = await self._send_once(method, url, body, await self._tokens.get())
+        return answer
+
+    async def _send_once(self, method: str, url: str, body: dict[str, Any] | None, token: str) -> Answer:
+        headers = {"Authorization": f"Bearer {token}"}
+        data = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            data = msgspec.json.encode(body)
+        try:
+            async with self._session.request(
+                method, URL(url, encoded=True), data=data, headers=headers, allow_redirects=False
+            ) as response:
+                content = await response.read()
+                return Answer(
+                    status=response.status,
+                    headers={name.lower(): value for name, value in response.headers.items()},
+                    body=_json_object(content),
+                )
+        except TimeoutError as error:
+            raise NoAnswer("timeout") from error
+        except aiohttp.ClientError as error:
+            raise NoAnswer(type(error).__name__) from error
+
+
+def _json_object(content: bytes) -> dict[str, Any] | None:
+    try:
+        value = msgspec.json.decode(content)
+    except msgspec.DecodeError:
+        return None
+    return value if isinstance(value, dict) else None
