@@ -262,7 +262,8 @@ class Adapter(Protocol):
     async def find(self, mailbox: Mailbox, instance: str, attempts: Sequence[UUID]) -> list[RemoteEvent]:
         """The events of ``instance`` in the mailbox whose marker names one of the attempts.
 
-        More than one may have the same attempt: a person's copies carry our marker too.
+        More than one may have the same attempt: a person's copies carry our marker too. Those of one
+        attempt come in the order in which they were made, the original before its copies.
         The answer is complete, or ``ProviderError`` is raised: a failed read is never an empty list.
         """
         ...

@@ -117,7 +117,7 @@ class GraphAdapter:
         """As the contract says: a search for each attempt, twenty in a request."""
         wanted = set(attempts)
         requests = [events.find_request(mailbox.address, attempt) for attempt in sorted(wanted)]
-        found: list[RemoteEvent] = []
+        items: list[dict[str, Any]] = []
         while requests:
             count = fitting(requests)
             try:
@@ -125,20 +125,23 @@ class GraphAdapter:
             except NoAnswer as error:
                 raise ProviderError(outcomes.no_answer(error)) from error
             for answer in answers:
-                found += [
-                    event
-                    async for event in self._pages(self._body(answer))
-                    # Graph matches values without case.
-                    if event.marker.instance == instance and event.marker.attempt in wanted
-                ]
+                items += [item async for item in self._items(self._body(answer))]
             requests = requests[count:]
-        return found
+        items.sort(key=events.created)
+        found = (_remote_event(item) for item in items)
+        return [
+            event
+            for event in found
+            # Graph matches values without case.
+            if event is not None and event.marker.instance == instance and event.marker.attempt in wanted
+        ]
 
     async def list(self, mailbox: Mailbox, instance: str) -> AsyncIterator[RemoteEvent]:
         """As the contract says."""
         first = await self._read(events.list_request(mailbox.address, instance))
-        async for event in self._pages(first):
-            if event.marker.instance == instance:
+        async for item in self._items(first):
+            event = _remote_event(item)
+            if event is not None and event.marker.instance == instance:
                 yield event
 
     async def close(self) -> None:
@@ -173,23 +176,21 @@ class GraphAdapter:
             found = await self.find(mailbox, operation.marker.instance, [operation.marker.attempt])
         except ProviderError as error:
             return _unknown(error.outcome)
-        if len(found) != 1:
-            # Deleted since, or copied by the person: only the caller's ledger can tell.
+        if not found:
+            # Deleted since, or not to be seen yet.
             return outcomes.no_answer(NoAnswer("repeated_create"))
         return Done(found[0].id, found[0].version)
 
-    async def _pages(self, body: dict[str, Any] | None) -> AsyncIterator[RemoteEvent]:
-        """The events with our marker of this page and all that follow."""
+    async def _items(self, body: dict[str, Any] | None) -> AsyncIterator[dict[str, Any]]:
+        """The items of this page and of all that follow."""
         while body is not None:
-            try:
-                found = [events.remote_event(item) for item in body["value"]]
-            except (KeyError, TypeError, ValueError) as error:
-                raise ProviderError(outcomes.no_answer(NoAnswer("unreadable_page"))) from error
-            for event in found:
-                if event is not None:
-                    yield event
+            items = body.get("value")
+            if not isinstance(items, Sequence) or not all(isinstance(item, dict) for item in items):
+                raise ProviderError(outcomes.no_answer(NoAnswer("unreadable_page")))
+            for item in items:
+                yield item
             link = body.get("@odata.nextLink")
-            body = await self._follow(link) if link is not None else None
+            body = await self._follow(str(link)) if link is not None else None
 
     async def _read(self, request: Request) -> dict[str, Any]:
         try:
@@ -212,6 +213,13 @@ class GraphAdapter:
             raise ProviderError(failure)
         assert answer.body is not None
         return answer.body
+
+
+def _remote_event(item: dict[str, Any]) -> RemoteEvent | None:
+    try:
+        return events.remote_event(item)
+    except (KeyError, TypeError) as error:
+        raise ProviderError(outcomes.no_answer(NoAnswer("unreadable_page"))) from error
 
 
 def _unchanged(operation: Operation) -> Done:

@@ -14,7 +14,7 @@ from providers.contract import Create, Delete, Event, Marker, Operation, RemoteE
 from providers.marker import ATTEMPT, INSTANCE, NAMES, PROPERTY_SET, from_strings, to_strings
 from providers.o365.messages import Request
 
-__all__ = ["calendar_path", "find_request", "list_request", "remote_event", "request_of"]
+__all__ = ["calendar_path", "created", "find_request", "list_request", "remote_event", "request_of"]
 
 PAGE = 250
 """Events a page of ``list``. Graph's default is 10, its most 1,000."""
@@ -61,21 +61,25 @@ def list_request(address: str, instance: str) -> Request:
     return _search(address, INSTANCE, instance)
 
 
-def remote_event(item: Any) -> RemoteEvent | None:
+def remote_event(item: dict[str, Any]) -> RemoteEvent | None:
     """An event of an answer to a search; None if it has no complete marker.
 
-    Raises ValueError if it is no event at all.
+    Raises KeyError or TypeError if it is no event at all.
     """
-    if not isinstance(item, dict) or not isinstance(item.get("id"), str):
-        raise ValueError("an event without an id")
     values: dict[str, str] = {}
-    for entry in item.get("singleValueExtendedProperties") or []:
+    for entry in item.get("singleValueExtendedProperties", ()):
         # Graph may spell the GUID in another case than we do; names are case-sensitive.
         prefix, name = entry["id"][: len(_PREFIX)], entry["id"][len(_PREFIX) :]
         if prefix.casefold() == _PREFIX.casefold():
             values[name] = entry["value"]
     marker = from_strings(values)
-    return RemoteEvent(id=item["id"], version=item.get("changeKey"), marker=marker) if marker else None
+    id, version = item["id"], item.get("changeKey")
+    return RemoteEvent(id=id, version=version, marker=marker) if marker is not None else None
+
+
+def created(item: dict[str, Any]) -> str:
+    """When the event was made, as text that sorts by time: Graph gives all in UTC and one format."""
+    return str(item.get("createdDateTime", ""))
 
 
 def _user(address: str) -> str:
@@ -98,7 +102,7 @@ def _search(address: str, name: str, value: str) -> Request:
     options = {
         "$filter": f"singleValueExtendedProperties/Any(ep: {matches})",
         "$expand": f"singleValueExtendedProperties($filter={wanted})",
-        "$select": "id,changeKey",
+        "$select": "id,changeKey,createdDateTime",
         "$top": str(PAGE),
     }
     query = "&".join(f"{option}={quote(text, safe='')}" for option, text in options.items())
