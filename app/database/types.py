@@ -1,15 +1,19 @@
 """Names for what asyncpg gives out, for annotations."""
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import asyncpg
-import asyncpg.pool
+from asyncpg import Connection as OneConnection
+from asyncpg.pool import Pool as OnePool
+from asyncpg.pool import PoolConnectionProxy
 
 __all__ = ["Connection", "Pool"]
 
-Connection: TypeAlias = (
-    "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
-)
-"""A connection, taken from a pool or made alone."""
+if TYPE_CHECKING:
+    from asyncpg import Record
 
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+    Connection: TypeAlias = OneConnection[Record] | PoolConnectionProxy[Record]
+    Pool: TypeAlias = OnePool[Record]
+else:
+    # At run time asyncpg's classes take no parameters.
+    Connection = OneConnection | PoolConnectionProxy
+    Pool = OnePool
