@@ -1,0 +1,291 @@
+"""The embedded PostgreSQL: found or started, one owner, gone with its owner, whole after every kill."""
+
+import asyncio
+import fcntl
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import unquote
+
+import asyncpg
+import pytest
+
+from app.database import embedded
+from app.database.embedded import EmbeddedDatabaseError, embedded_database
+
+QUICK = {"fsync": "off", "shared_buffers": "16MB"}
+
+OWNER = """
+import asyncio, sys
+from pathlib import Path
+from app.database.embedded import embedded_database
+
+async def main():
+    async with embedded_database(Path(sys.argv[1]), settings={"fsync": "off"}) as dsn:
+        print(dsn, flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def fetch(dsn: str, statement: str) -> object:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetchval(statement)
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def another_process(folder: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """A process that owns, or uses, the server of the folder; killed at the end if it still runs."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", OWNER, str(folder), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        yield process, (await process.stdout.readline()).decode().strip()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+def launcher_of(owner: int) -> int:
+    (launcher,) = Path(f"/proc/{owner}/task/{owner}/children").read_text().split()
+    return int(launcher)
+
+
+def postmaster_of(folder: Path) -> int:
+    return int((folder / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+
+
+def is_listening(dsn: str) -> bool:
+    folder = unquote(dsn.partition("host=")[2])
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(f"{folder}/.s.PGSQL.5432") == 0
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what is bound to happen; the test's own time limit is the limit."""
+    while not condition():
+        await asyncio.sleep(0.02)
+
+
+def nothing_is_left(folder: Path) -> bool:
+    """Whether no process of the server and its owner is alive: each of them holds the lock."""
+    with (folder / "postgres.lock").open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def has_pending_signals(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return any(int(value, 16) for value in re.findall(r"^(?:SigPnd|ShdPnd):\s*(\w+)$", status, re.MULTILINE))
+
+
+async def test_what_is_stored_is_there_at_the_next_start(tmp_path: Path) -> None:
+    async with embedded_database(tmp_path, settings=QUICK) as dsn:
+        await fetch(dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
+    async with embedded_database(tmp_path, settings=QUICK) as dsn:
+        assert await fetch(dsn, "SELECT answer FROM kept") == 42
+        assert await fetch(dsn, "SELECT current_database()") == "rooster"
+
+
+async def test_it_is_reached_by_its_user_alone(tmp_path: Path) -> None:
+    async with embedded_database(tmp_path, settings=QUICK) as dsn:
+        assert await fetch(dsn, "SHOW listen_addresses") == ""
+        folder = Path(str(await fetch(dsn, "SHOW unix_socket_directories")))
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert (tmp_path / "postgres").stat().st_mode & 0o777 == 0o700
+    assert not folder.exists()
+
+
+async def test_commits_are_durable_unless_told_otherwise(tmp_path: Path) -> None:
+    async with embedded_database(tmp_path) as dsn:
+        assert await fetch(dsn, "SHOW fsync") == "on"
+        assert await fetch(dsn, "SHOW synchronous_commit") == "on"
+
+
+async def test_the_log_holds_no_data(tmp_path: Path) -> None:
+    async with embedded_database(tmp_path, settings=QUICK) as dsn:
+        await fetch(dsn, "CREATE TABLE people (name text UNIQUE)")
+        for _ in range(2):
+            try:
+                await fetch(dsn, "INSERT INTO people VALUES ('Alice Example')")
+            except asyncpg.UniqueViolationError:
+                break
+        else:
+            pytest.fail("the second insert should have been refused")
+    log = (tmp_path / "postgres.log").read_text()
+    assert "duplicate key" in log
+    assert "Alice" not in log
+
+
+async def test_a_second_process_uses_the_server_that_runs(tmp_path: Path) -> None:
+    async with another_process(tmp_path) as (_, dsn):
+        postmaster = postmaster_of(tmp_path)
+        async with embedded_database(tmp_path) as same:
+            assert same == dsn
+        assert await fetch(dsn, "SELECT 1") == 1
+        assert postmaster_of(tmp_path) == postmaster
+
+
+async def test_two_that_start_at_once_share_one_server(tmp_path: Path) -> None:
+    async with another_process(tmp_path) as (_, one), another_process(tmp_path) as (_, other):
+        assert one == other
+        assert await fetch(one, "SELECT 1") == 1
+
+
+async def test_it_goes_down_with_an_owner_that_is_killed_and_loses_nothing(tmp_path: Path) -> None:
+    async with another_process(tmp_path) as (owner, dsn):
+        await fetch(dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
+        owner.kill()
+        await until(lambda: nothing_is_left(tmp_path))
+    async with embedded_database(tmp_path, settings=QUICK) as dsn:
+        assert await fetch(dsn, "SELECT answer FROM kept") == 42
+
+
+async def test_the_next_owner_waits_for_the_server_of_a_killed_one(tmp_path: Path) -> None:
+    async with another_process(tmp_path) as (owner, dsn):
+        await fetch(dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
+        owner.kill()
+        async with embedded_database(tmp_path, settings=QUICK) as dsn:
+            # Either the former server, on its way down, or a new one: never two at once.
+            await until(lambda: owner.returncode is not None)
+    async with embedded_database(tmp_path, settings=QUICK) as dsn:
+        assert await fetch(dsn, "SELECT answer FROM kept") == 42
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="needs /proc, and a launcher's death is seen on Linux only"
+)
+async def test_it_goes_down_with_a_launcher_that_is_killed(tmp_path: Path) -> None:
+    async with another_process(tmp_path) as (owner, dsn):
+        os.kill(launcher_of(owner.pid), signal.SIGKILL)
+        await until(lambda: not is_listening(dsn))
+
+
+async def test_a_server_that_was_killed_recovers(tmp_path: Path) -> None:
+    async with embedded_database(tmp_path) as dsn:
+        await fetch(dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
+        os.kill(postmaster_of(tmp_path), signal.SIGKILL)
+    async with embedded_database(tmp_path) as dsn:
+        assert await fetch(dsn, "SELECT answer FROM kept") == 42
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+async def test_a_stop_signal_to_the_whole_group_leaves_the_stopping_to_the_owner(tmp_path: Path) -> None:
+    async with another_process(tmp_path) as (owner, dsn):
+        launcher = launcher_of(owner.pid)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            os.kill(launcher, number)
+        await until(lambda: not has_pending_signals(launcher))
+        assert launcher_of(owner.pid) == launcher
+        assert await fetch(dsn, "SELECT 1") == 1
+
+
+async def test_a_stale_process_id_is_not_taken_for_a_server(tmp_path: Path) -> None:
+    async with embedded_database(tmp_path, settings=QUICK):
+        stale = (tmp_path / "postgres" / "postmaster.pid").read_text().splitlines()
+    stale[0] = str(os.getppid())  # alive, and no server
+    (tmp_path / "postgres" / "postmaster.pid").write_text("\n".join(stale))
+    async with embedded_database(tmp_path, settings=QUICK) as dsn:
+        assert await fetch(dsn, "SELECT 1") == 1
+
+
+async def test_a_cluster_left_unfinished_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "postgres.new" / "base").mkdir(parents=True)
+    (tmp_path / "postgres.new" / "PG_VERSION").write_text("18\n")
+    async with embedded_database(tmp_path, settings=QUICK) as dsn:
+        assert await fetch(dsn, "SELECT 1") == 1
+
+
+async def test_a_cluster_of_another_major_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "PG_VERSION").write_text("9\n")
+    with pytest.raises(
+        EmbeddedDatabaseError, match=r"made by PostgreSQL 9 .* brings PostgreSQL \d+.*pg_dump"
+    ):
+        async with embedded_database(tmp_path):
+            pass
+
+
+@pytest.mark.parametrize("name", ["x" * 120, "with blanks, 'quotes' and a ë"])
+async def test_any_folder_will_do(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    async with another_process(folder) as (_, dsn), embedded_database(folder) as same:
+        assert same == dsn
+        assert await fetch(dsn, "SELECT 1") == 1
+
+
+async def test_a_lock_held_by_somebody_without_a_server_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "START_SECONDS", 0)
+    _, lock = embedded._open_lock(tmp_path)
+    try:
+        assert await embedded._running_or_lock(tmp_path, lock) is None
+        with pytest.raises(EmbeddedDatabaseError, match="its PostgreSQL does not answer"):
+            async with embedded_database(tmp_path):
+                pass
+    finally:
+        os.close(lock)
+
+
+async def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EmbeddedDatabaseError, match="cannot be written: Not a directory"):
+        async with embedded_database(tmp_path / "file" / "data"):
+            pass
+
+
+async def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
+    with pytest.raises(EmbeddedDatabaseError, match=r"does not start: .*shared_buffers"):
+        async with embedded_database(tmp_path, settings={"shared_buffers": "none"}):
+            pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else for PostgreSQL")
+@pytest.mark.parametrize("kind", ["namespace", "uid"])
+async def test_as_root_it_runs_as_somebody_else_in_a_folder_that_only_root_may_enter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    users = [user for user in embedded._users() if user.startswith(kind)]
+    assert users
+    monkeypatch.setattr(embedded, "_users", lambda: users)
+    tmp_path.chmod(0o700)
+    async with another_process(tmp_path) as (_, dsn):
+        await fetch(dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
+    # The same data under the other kind of user, and back.
+    async with embedded_database(tmp_path, settings=QUICK) as dsn:
+        assert await fetch(dsn, "SELECT answer FROM kept") == 42
+        status = Path(f"/proc/{postmaster_of(tmp_path)}/status").read_text()
+        assert ("\nUid:\t0\t" in status) == (kind == "namespace")
+    async with another_process(tmp_path) as (_, dsn):
+        assert await fetch(dsn, "SELECT answer FROM kept") == 42
+
+
+async def test_a_user_that_is_refused_leads_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = embedded._users()
+    monkeypatch.setattr(embedded, "_users", lambda: ["namespace:-1", *users])
+    async with embedded_database(tmp_path, settings=QUICK) as dsn:
+        assert await fetch(dsn, "SELECT 1") == 1
+
+
+async def test_nobody_to_run_it_as_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "_users", lambda: ["namespace:-1"])
+    with pytest.raises(EmbeddedDatabaseError, match=r"cannot be run here: cannot become .* database\.url"):
+        async with embedded_database(tmp_path):
+            pass
