@@ -1,0 +1,51 @@
+"""Exchange Web Services: calendars on Exchange 2013 SP1 and later, and on Exchange Online until EWS ends."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from providers.contract import Adapter, Clock
+from providers.ews.adapter import EwsAdapter
+from providers.ews.session import Endpoint
+from providers.settings import EwsAccount, EwsSettings
+
+__all__ = ["connect"]
+
+
+async def connect(settings: EwsSettings, clock: Clock) -> Adapter:
+    """An adapter for these settings. Makes no request: a server that is down does not stop Rooster.
+
+    Raises ValueError, with what to do about it, for settings that can never work.
+    """
+    _check(settings)
+    endpoints = {
+        account.username: Endpoint(
+            settings.service_endpoint,
+            username=account.username,
+            password=account.password,
+            auth_type=settings.auth_type,
+            ca_file=settings.ca_file,
+        )
+        for account in _accounts(settings)
+    }
+    return EwsAdapter(endpoints, settings.access_type, clock)
+
+
+def _accounts(settings: EwsSettings) -> list[EwsAccount]:
+    accounts = list(settings.accounts)
+    if settings.username is not None:
+        if settings.password is None:
+            raise ValueError("password or password_file is missing in [providers.ews].")
+        accounts.insert(0, EwsAccount(username=settings.username, password=settings.password))
+    if not accounts:
+        raise ValueError("[providers.ews] needs a username and password, or [[providers.ews.accounts]].")
+    return accounts
+
+
+def _check(settings: EwsSettings) -> None:
+    if settings.auth_type == "oauth":
+        raise ValueError('auth_type = "oauth" is not supported yet in [providers.ews]: use basic or ntlm.')
+    parts = urlsplit(settings.service_endpoint)
+    if parts.scheme != "https" or not parts.hostname:
+        raise ValueError("service_endpoint in [providers.ews] must be an https address: passwords go there.")
+    if settings.ca_file is not None and not Path(settings.ca_file).is_file():
+        raise ValueError(f"ca_file in [providers.ews]: there is no file {settings.ca_file}.")

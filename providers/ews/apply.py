@@ -1,0 +1,193 @@
+"""Carrying out operations on one calendar in as few requests as EWS allows: one for each kind."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from providers.contract import (
+    Clock,
+    Create,
+    Delete,
+    Done,
+    Gone,
+    Operation,
+    Outcome,
+    Throttled,
+    Unknown,
+    Update,
+)
+from providers.ews.calendar import Calendar
+from providers.ews.items import OwnedItem, changed_fields, new_item
+from providers.ews.outcomes import (
+    FAILURES,
+    calendar_outcome,
+    is_conflict,
+    item_outcome,
+    no_right_to_write,
+    not_sent,
+    read_outcome,
+    stops,
+    too_much_at_once,
+    write_outcome,
+)
+from providers.ews.soap import Answer
+
+__all__ = ["apply"]
+
+T = TypeVar("T")
+
+
+def apply(
+    calendar: Calendar, operations: Sequence[Operation], clock: Clock, *, delegate: bool
+) -> list[Outcome]:
+    """One outcome for each operation, in their order. Blocks; raises nothing for what Exchange does.
+
+    Deletions first, then updates, then creates: what goes makes room, and a clash of an old and a new
+    lecture is never shown. What stops one kind keeps the following ones from being sent.
+    """
+    return _Application(calendar, clock, delegate).run(operations)
+
+
+class _Application:
+    """One call of ``apply``."""
+
+    def __init__(self, calendar: Calendar, clock: Clock, delegate: bool) -> None:
+        self._calendar = calendar
+        self._clock = clock
+        self._delegate = delegate
+        self._stopped: Outcome | None = None
+
+    def run(self, operations: Sequence[Operation]) -> list[Outcome]:
+        outcomes: dict[int, Outcome] = {}
+
+        def carry_out(kind: type[T], handle: Callable[[list[T]], list[Outcome]]) -> None:
+            chosen = {i: operation for i, operation in enumerate(operations) if isinstance(operation, kind)}
+            if chosen:
+                outcomes.update(zip(chosen, handle(list(chosen.values())), strict=True))
+
+        carry_out(Delete, self._delete)
+        carry_out(Update, self._update)
+        carry_out(Create, self._create)
+        return [outcomes[i] for i in range(len(operations))]
+
+    def _delete(self, deletes: list[Delete]) -> list[Outcome]:
+        outcomes = self._send(
+            deletes,
+            lambda some: self._calendar.delete([(delete.id, delete.version) for delete in some]),
+            lambda delete, answer: item_outcome(answer, self._clock, id=delete.id),
+        )
+        return [
+            Done(delete.id) if _event_gone(outcome) else outcome
+            for delete, outcome in zip(deletes, self._make_sure(outcomes), strict=True)
+        ]
+
+    def _update(self, updates: list[Update]) -> list[Outcome]:
+        outcomes = self._update_once(updates, {u.id: u.version for u in updates if u.version is not None})
+        conflicts = [i for i, outcome in enumerate(outcomes) if is_conflict(outcome)]
+        if conflicts:
+            # Nothing was changed by these, so once more is safe, with the ChangeKeys of this moment.
+            again = self._update_once([updates[i] for i in conflicts], {})
+            for i, outcome in zip(conflicts, again, strict=True):
+                outcomes[i] = outcome
+        return self._make_sure(outcomes)
+
+    def _update_once(self, updates: list[Update], versions: dict[str, str | None]) -> list[Outcome]:
+        outcomes: dict[str, Outcome] = {}
+        unversioned = [update for update in updates if update.id not in versions]
+        answers = self._send(
+            unversioned,
+            lambda some: self._calendar.change_keys([update.id for update in some]),
+            lambda _, answer: item_outcome(answer, self._clock),
+            reading=True,
+        )
+        for update, answer in zip(unversioned, answers, strict=True):
+            if isinstance(answer, Done):
+                versions[update.id] = answer.version
+            else:
+                outcomes[update.id] = answer
+        ready = [update for update in updates if update.id in versions]
+        sent = self._send(
+            ready,
+            lambda some: self._calendar.update([_change(update, versions[update.id]) for update in some]),
+            lambda update, answer: item_outcome(answer, self._clock, id=update.id),
+        )
+        outcomes.update(zip((update.id for update in ready), sent, strict=True))
+        return [outcomes[update.id] for update in updates]
+
+    def _create(self, creates: list[Create]) -> list[Outcome]:
+        outcomes = self._send(
+            creates,
+            lambda some: self._calendar.create([new_item(create.event, create.marker) for create in some]),
+            lambda _, answer: item_outcome(answer, self._clock),
+            creating=True,
+        )
+        return [calendar_outcome(outcome, delegate=self._delegate) for outcome in outcomes]
+
+    def _send(
+        self,
+        operations: Sequence[T],
+        call: Callable[[Sequence[T]], list[Answer]],
+        outcome: Callable[[T, Answer], Outcome],
+        *,
+        reading: bool = False,
+        creating: bool = False,
+    ) -> list[Outcome]:
+        """Make one request of the operations and say what came of each."""
+        if not operations:
+            return []
+        if self._stopped is not None:
+            return [not_sent(self._stopped, self._clock)] * len(operations)
+        try:
+            answers = call(operations)
+        except FAILURES as failure:
+            if too_much_at_once(failure) and len(operations) > 1:
+                # One bad event must not hold up the others, and nothing was done yet: halve, and halve.
+                middle = len(operations) // 2
+                return [
+                    result
+                    for half in (operations[:middle], operations[middle:])
+                    for result in self._send(half, call, outcome, reading=reading, creating=creating)
+                ]
+            whole = write_outcome(failure, self._clock, creating=creating)
+            if stops(whole):
+                self._stopped = whole
+            if reading and isinstance(whole, Unknown):
+                whole = not_sent(whole, self._clock)
+            return [whole] * len(operations)
+        outcomes = [outcome(*pair) for pair in zip(operations, answers, strict=True)]
+        # The budget is checked after every item: what came before a busy one is done, the rest has to wait.
+        self._stopped = next((one for one in outcomes if isinstance(one, Throttled)), None)
+        return outcomes
+
+    def _make_sure(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """The outcomes, where "gone" is only said if the calendar can be read.
+
+        Exchange also says that an item is not found when the account has lost its permission.
+        """
+        if not any(_event_gone(outcome) for outcome in outcomes):
+            return outcomes
+        if self._stopped is not None:
+            verdict: Outcome | None = not_sent(self._stopped, self._clock)
+        else:
+            verdict = self._calendar_closed()
+        if verdict is None:
+            return outcomes
+        return [verdict if _event_gone(outcome) else outcome for outcome in outcomes]
+
+    def _calendar_closed(self) -> Outcome | None:
+        """Why the calendar cannot be read and written, or None if it can."""
+        try:
+            folder = self._calendar.folder()
+        except FAILURES as failure:
+            closed: Outcome = read_outcome(failure, self._clock, delegate=self._delegate)
+            self._stopped = closed
+            return not_sent(closed, self._clock)
+        return None if folder.usable else no_right_to_write()
+
+
+def _event_gone(outcome: Outcome) -> bool:
+    return isinstance(outcome, Gone) and outcome.what == "event"
+
+
+def _change(update: Update, version: str | None) -> tuple[OwnedItem, list[str]]:
+    fields = changed_fields(update.event, update.previous, update.marker)
+    return OwnedItem(id=update.id, changekey=version, **fields), list(fields)

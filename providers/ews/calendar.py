@@ -1,0 +1,204 @@
+"""The calendar of one mailbox: the EWS operations that Rooster uses, each one request.
+
+Everything here blocks, and raises what ``outcomes.FAILURES`` lists. exchangelib writes the requests.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+from exchangelib.fields import FieldPath
+from exchangelib.folders import Calendar as CalendarFolder
+from exchangelib.items import (
+    ALL_OCCURRENCES,
+    ALWAYS_OVERWRITE,
+    ID_ONLY,
+    SAVE_ONLY,
+    SEND_TO_NONE,
+    SHALLOW,
+    SOFT_DELETE,
+)
+from exchangelib.properties import DistinguishedFolderId, ItemId, Mailbox
+from exchangelib.services import CreateItem, DeleteItem, FindItem, GetFolder, GetItem, UpdateItem
+from lxml import etree
+
+from providers.contract import RemoteEvent
+from providers.ews.items import MARKER_FIELDS, AnyOf, OwnedItem, remote_event
+from providers.ews.session import Endpoint, MailboxAccount
+from providers.ews.soap import MNS, TNS, Answer, Fault, Malformed, read
+
+__all__ = ["Calendar", "Folder"]
+
+PAGE = 250
+"""Items that one FindItem with a restriction returns."""
+
+MAX_PASSES = 20
+"""How often a calendar that changes while it is read is read anew."""
+
+_EFFECTIVE_RIGHTS = FieldPath(field=CalendarFolder.get_field_by_fieldname("effective_rights"))
+
+
+class Folder(msgspec.Struct, frozen=True):
+    """The calendar folder: its id, and whether events may be read and created in it."""
+
+    id: str
+    usable: bool
+
+
+class _Page(msgspec.Struct, frozen=True):
+    events: list[RemoteEvent]
+    items: int
+    """How many items the page has, those that are no event of ours included."""
+
+    total: int
+    next_offset: int | None
+
+
+class Calendar:
+    """The default calendar of a mailbox.
+
+    Nobody ever gets mail from anything done here: no attendees, and every write says SendToNone.
+    """
+
+    def __init__(self, address: str, endpoint: Endpoint, access_type: str) -> None:
+        self._account = MailboxAccount(address, endpoint, access_type)
+        self._folder = DistinguishedFolderId(id="calendar", mailbox=Mailbox(email_address=address))
+
+    def folder(self) -> Folder:
+        """The folder itself, which proves that it is there and can be seen.
+
+        Of the effective rights, Read and CreateContents tell what we may do with events: Modify and Delete
+        are about the folder, which an Editor can neither rename nor delete. A server that says nothing
+        about rights is taken to allow them.
+        """
+        content = self._account.post(
+            GetFolder, folders=[self._folder], additional_fields=[_EFFECTIVE_RIGHTS], shape=ID_ONLY
+        )
+        (answer,) = _good(read(content, "GetFolder", 1))
+        folder = answer.message.find(f"{{{MNS}}}Folders/*")
+        folder_id = None if folder is None else folder.find(f"{{{TNS}}}FolderId")
+        if folder is None or folder_id is None or not folder_id.get("Id"):
+            raise Malformed("a folder without an id")
+        rights = [
+            folder.findtext(f"{{{TNS}}}EffectiveRights/{{{TNS}}}{name}")
+            for name in ("Read", "CreateContents")
+        ]
+        return Folder(folder_id.get("Id", ""), usable=not {"false", "0"}.intersection(rights))
+
+    def create(self, items: Sequence[OwnedItem]) -> list[Answer]:
+        """CreateItem, one answer an item."""
+        content = self._account.post(
+            CreateItem,
+            items=items,
+            folder=self._folder,
+            message_disposition=SAVE_ONLY,
+            send_meeting_invitations=SEND_TO_NONE,
+        )
+        return read(content, "CreateItem", len(items))
+
+    def update(self, items: Sequence[tuple[OwnedItem, list[str]]]) -> list[Answer]:
+        """UpdateItem of the named fields, one answer an item.
+
+        AlwaysOverwrite: where a person edited the same field meanwhile, the timetable has the last word;
+        what else they changed stays.
+        """
+        content = self._account.post(
+            UpdateItem,
+            items=items,
+            conflict_resolution=ALWAYS_OVERWRITE,
+            message_disposition=SAVE_ONLY,
+            send_meeting_invitations_or_cancellations=SEND_TO_NONE,
+            suppress_read_receipts=True,
+        )
+        return read(content, "UpdateItem", len(items))
+
+    def delete(self, ids: Sequence[tuple[str, str | None]]) -> list[Answer]:
+        """DeleteItem of (id, ChangeKey), one answer an item.
+
+        SoftDelete: it goes to Recoverable Items at once. MoveToDeletedItems would bury the person's own
+        deleted things under hundreds of lectures, and HardDelete would take their notes in the event away
+        where they cannot get them back ("Deleting items by using EWS in Exchange", learn.microsoft.com).
+        """
+        content = self._account.post(
+            DeleteItem,
+            items=[ItemId(*item_id) for item_id in ids],
+            delete_type=SOFT_DELETE,
+            send_meeting_cancellations=SEND_TO_NONE,
+            affected_task_occurrences=ALL_OCCURRENCES,
+            suppress_read_receipts=True,
+        )
+        return read(content, "DeleteItem", len(ids))
+
+    def change_keys(self, ids: Sequence[str]) -> list[Answer]:
+        """GetItem of the ids alone, for their present ChangeKeys, one answer an item."""
+        content = self._account.post(
+            GetItem, items=[ItemId(id) for id in ids], additional_fields=None, shape=ID_ONLY
+        )
+        return read(content, "GetItem", len(ids))
+
+    def find(self, property_name: str, values: Iterable[str]) -> Iterator[list[RemoteEvent]]:
+        """Page by page, each event once whose marker property has one of the values, by Exchange's reckoning.
+
+        Complete, although pages are counted off from the start and items come and go meanwhile: until a
+        pass has shown as many items as there were all along, there is another one. Raises Malformed if it
+        never does.
+        """
+        restriction = AnyOf(property_name, values)
+        seen: set[str] = set()
+        for _ in range(MAX_PASSES):
+            offset: int | None = 0
+            items, totals = 0, set()
+            while offset is not None:
+                page = self._page(restriction, offset)
+                fresh = [event for event in page.events if event.id not in seen]
+                seen.update(event.id for event in fresh)
+                if fresh:
+                    yield fresh
+                items += page.items
+                totals.add(page.total)
+                offset = page.next_offset
+            if totals == {items}:
+                return
+        raise Malformed("the calendar keeps changing while it is read")
+
+    def _page(self, restriction: AnyOf, offset: int) -> _Page:
+        content = self._account.post(
+            FindItem,
+            folders=[self._folder],
+            additional_fields=MARKER_FIELDS,
+            restriction=restriction,
+            order_fields=None,
+            query_string=None,
+            shape=ID_ONLY,
+            depth=SHALLOW,
+            calendar_view=None,
+            page_size=PAGE,
+            offset=offset,
+        )
+        (answer,) = _good(read(content, "FindItem", 1))
+        return _read_page(answer.message, offset)
+
+
+def _good(answers: list[Answer]) -> list[Answer]:
+    """The answers to a request to read, which is of no use if it was refused."""
+    for answer in answers:
+        if answer.code != "NoError":
+            raise Fault(answer.code, answer.back_off)
+    return answers
+
+
+def _read_page(message: etree._Element, offset: int) -> _Page:
+    root = message.find(f"{{{MNS}}}RootFolder")
+    container = None if root is None else root.find(f"{{{TNS}}}Items")
+    if root is None or container is None:
+        raise Malformed("a page without items")
+    elements = list(container)
+    last = root.get("IncludesLastItemInRange", "").lower() in ("true", "1")
+    try:
+        total = int(root.get("TotalItemsInView", ""))
+        following = int(root.get("IndexedPagingOffset") or offset + len(elements))
+    except ValueError as error:
+        raise Malformed("a page without numbers") from error
+    # An offset that does not move on would lead back here for ever; so would a page with nothing on it.
+    going_on = not last and elements and following > offset
+    events = [event for event in map(remote_event, elements) if event is not None]
+    return _Page(events, len(elements), total, following if going_on else None)

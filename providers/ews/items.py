@@ -1,0 +1,232 @@
+"""An ``Event`` and its ``Marker`` as Exchange keeps them: the calendar item fields that Rooster owns."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, time
+from typing import Any
+
+from exchangelib.errors import UnknownTimeZone
+from exchangelib.ewsdatetime import EWSDateTime, EWSTimeZone
+from exchangelib.extended_properties import ExtendedProperty
+from exchangelib.fields import (
+    BodyField,
+    BooleanField,
+    CharField,
+    CharListField,
+    DateTimeField,
+    ExtendedPropertyField,
+    FieldPath,
+    FreeBusyStatusField,
+    TextField,
+    TimeZoneField,
+)
+from exchangelib.properties import EWSElement
+from exchangelib.util import create_element
+from exchangelib.version import Version
+from lxml import etree
+
+from providers.contract import Event, Marker, RemoteEvent
+from providers.ews.soap import TNS
+from providers.marker import (
+    ATTEMPT,
+    EVENT,
+    INSTANCE,
+    PROPERTY_SET,
+    SYNCHRONIZATION,
+    from_strings,
+    to_strings,
+)
+
+__all__ = [
+    "MARKER_FIELDS",
+    "AnyOf",
+    "OwnedItem",
+    "changed_fields",
+    "new_item",
+    "remote_event",
+]
+
+MAX_TEXT = 255
+"""Characters of a subject and of a category: [MS-OXWSCORE] 2.2.4.24, "limited to 255 characters"."""
+
+
+class _MarkerProperty(ExtendedProperty):  # type: ignore[misc]
+    property_set_id = str(PROPERTY_SET)
+    property_type = "String"
+
+
+class _Instance(_MarkerProperty):
+    property_name = INSTANCE
+
+
+class _Synchronization(_MarkerProperty):
+    property_name = SYNCHRONIZATION
+
+
+class _Event(_MarkerProperty):
+    property_name = EVENT
+
+
+class _Attempt(_MarkerProperty):
+    property_name = ATTEMPT
+
+
+class OwnedItem(EWSElement):  # type: ignore[misc]
+    """A CalendarItem with the fields that Rooster owns, in the order of the schema, and with no others.
+
+    exchangelib's own ``CalendarItem`` fills in what is not given: it would switch the reminder off and
+    set sensitivity and importance. Reminders are the person's: a new event gets what the mailbox is set
+    to, and no update touches them. (That class would also have to be changed, for the whole process,
+    to know the marker.)
+    """
+
+    ELEMENT_NAME = "CalendarItem"
+
+    subject = CharField(field_uri="item:Subject")
+    body = BodyField(field_uri="item:Body")
+    categories = CharListField(field_uri="item:Categories")
+    instance = ExtendedPropertyField(value_cls=_Instance)
+    synchronization = ExtendedPropertyField(value_cls=_Synchronization)
+    event = ExtendedPropertyField(value_cls=_Event)
+    attempt = ExtendedPropertyField(value_cls=_Attempt)
+    start = DateTimeField(field_uri="calendar:Start")
+    end = DateTimeField(field_uri="calendar:End")
+    is_all_day = BooleanField(field_uri="calendar:IsAllDayEvent")
+    legacy_free_busy_status = FreeBusyStatusField(field_uri="calendar:LegacyFreeBusyStatus")
+    location = TextField(field_uri="calendar:Location")
+    start_timezone = TimeZoneField(field_uri="calendar:StartTimeZone")
+    end_timezone = TimeZoneField(field_uri="calendar:EndTimeZone")
+
+    __slots__ = ("account", "changekey", "id")
+
+    def __init__(self, **fields: Any) -> None:
+        self.account = fields.pop("account", None)
+        self.id = fields.pop("id", None)
+        self.changekey = fields.pop("changekey", None)
+        super().__init__(**fields)
+
+
+_MARKER_NAMES = {"instance": INSTANCE, "synchronization": SYNCHRONIZATION, "event": EVENT, "attempt": ATTEMPT}
+MARKER_FIELDS = [FieldPath(field=OwnedItem.get_field_by_fieldname(name)) for name in _MARKER_NAMES]
+"""The marker, as additional properties of a shape."""
+
+_TIMES = frozenset({"start", "end", "start_timezone", "end_timezone", "is_all_day"})
+
+
+def new_item(event: Event, marker: Marker) -> OwnedItem:
+    """The item to create: what the event says, and the marker."""
+    return OwnedItem(**_fields(event), **_marker_fields(marker))
+
+
+def changed_fields(event: Event, previous: Event | None, marker: Marker) -> dict[str, Any]:
+    """The fields in which the item for ``event`` differs from that for ``previous``, with new values.
+
+    All fields, if ``previous`` is None. None as a value empties the field. Start, end and their zones
+    always go together: Exchange reads a start in the zone that it comes with, and shifts what it keeps.
+    The marker's synchronization always goes along: an event that was adopted gets another one.
+    """
+    fields = _fields(event) | _marker_fields(marker)
+    if previous is None:
+        return fields
+    before = _fields(previous)
+    changed = {name for name, value in before.items() if fields[name] != value}
+    if changed & _TIMES:
+        changed |= _TIMES
+    return {name: value for name, value in fields.items() if name in changed or name == "synchronization"}
+
+
+def _marker_fields(marker: Marker) -> dict[str, str]:
+    strings = to_strings(marker)
+    return {field: strings[name] for field, name in _MARKER_NAMES.items()}
+
+
+def _fields(event: Event) -> dict[str, Any]:
+    zone = _zone(event.time_zone)
+    if event.all_day:
+        first, after_last = event.dates
+        start, end = (EWSDateTime.combine(day, time(), zone) for day in (first, after_last))
+    else:
+        start, end = (_moment(moment, zone) for moment in (event.start, event.end))
+    return {
+        "subject": _cut(event.title) or None,
+        "body": event.body or None,
+        "categories": [_cut(category) for category in event.categories] or None,
+        "start": start,
+        "end": end,
+        "is_all_day": event.all_day,
+        "legacy_free_busy_status": _free_busy(event),
+        "location": event.location or None,
+        "start_timezone": zone,
+        "end_timezone": zone,
+    }
+
+
+def _free_busy(event: Event) -> str:
+    """What the event shows as.
+
+    An appointment without attendees has no status of its own in Exchange, so a status shows here where
+    ``show_as`` leaves room for it, as it does when iCalendar is imported ([MS-OXCICAL], STATUS).
+    """
+    if event.show_as == "free" or event.status == "cancelled":
+        return "Free"
+    if event.show_as == "tentative" or event.status == "tentative":
+        return "Tentative"
+    return "Busy"
+
+
+def _zone(name: str) -> EWSTimeZone:
+    """The zone as Exchange knows it. Where Windows has none for it: UTC, the same moments."""
+    try:
+        return EWSTimeZone(name)
+    except UnknownTimeZone:
+        return EWSTimeZone("UTC")
+
+
+def _moment(moment: datetime, zone: EWSTimeZone) -> EWSDateTime:
+    local = moment.astimezone(zone)
+    return EWSDateTime.combine(local.date(), local.time(), zone).replace(fold=local.fold)
+
+
+def _cut(text: str) -> str:
+    """At most MAX_TEXT UTF-16 code units of the text, as Exchange counts."""
+    if len(text.encode("utf-16-le")) <= 2 * MAX_TEXT:
+        return text
+    return text.encode("utf-16-le")[: 2 * (MAX_TEXT - 1)].decode("utf-16-le", "ignore") + "…"
+
+
+class AnyOf:
+    """A restriction: the marker's property ``name`` is one of ``values``; Exchange ignores case in it."""
+
+    def __init__(self, name: str, values: Iterable[str]) -> None:
+        self._field = next(path.field for path in MARKER_FIELDS if path.field.value_cls.property_name == name)
+        self._values = list(values)
+
+    def to_xml(self, version: Version) -> etree._Element:
+        restriction: etree._Element = create_element("m:Restriction")
+        parent = restriction
+        if len(self._values) > 1:
+            parent = create_element("t:Or")
+            restriction.append(parent)
+        for value in self._values:
+            equal = create_element("t:IsEqualTo")
+            equal.append(self._field.field_uri_xml())
+            constant = create_element("t:FieldURIOrConstant")
+            constant.append(create_element("t:Constant", attrs={"Value": value}))
+            equal.append(constant)
+            parent.append(equal)
+        return restriction
+
+
+def remote_event(element: etree._Element) -> RemoteEvent | None:
+    """The event in an item that was found, or None if it carries no complete marker."""
+    item_id = element.find(f"{{{TNS}}}ItemId")
+    marker = from_strings(dict(_properties(element)))
+    if item_id is None or marker is None:
+        return None
+    return RemoteEvent(id=item_id.get("Id", ""), version=item_id.get("ChangeKey"), marker=marker)
+
+
+def _properties(element: etree._Element) -> Iterator[tuple[str, str]]:
+    for prop in element.iterfind(f"{{{TNS}}}ExtendedProperty"):
+        uri = prop.find(f"{{{TNS}}}ExtendedFieldURI")
+        if uri is not None and uri.get("PropertySetId", "").casefold() == str(PROPERTY_SET):
+            yield uri.get("PropertyName", ""), prop.findtext(f"{{{TNS}}}Value") or ""
