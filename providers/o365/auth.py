@@ -1,14 +1,14 @@
 """Access tokens for Microsoft Graph: the client credentials flow, by msal."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import msal
 import requests
-from msal.authority import WELL_KNOWN_AUTHORITY_HOSTS
+from msal.exceptions import MsalServiceError
 
 from providers.contract import Clock, ProviderError
 from providers.o365 import outcomes
@@ -37,8 +37,7 @@ class Tokens:
         self._session = _session(settings.ca_file)
         self._application: Any = None
         self._token: str | None = None
-        self._expires = datetime.min.replace(tzinfo=clock().tzinfo)
-        self._rejected = False
+        self._good_until = clock()
 
     async def get(self) -> str:
         """A token that Graph should accept. Raises ``ProviderError``: Refused (account) or Unknown."""
@@ -47,42 +46,42 @@ class Tokens:
         async with self._lock:
             if (token := self._current()) is not None:
                 return token
-            answer = await asyncio.to_thread(self._acquire, self._rejected)
+            asked_at = self._clock()
+            answer = await asyncio.to_thread(self._acquire)
             token = answer.get("access_token")
             if not isinstance(token, str):
                 raise ProviderError(outcomes.of_token_error(answer))
-            self._token, self._rejected = token, False
-            self._expires = self._clock() + timedelta(seconds=int(answer.get("expires_in", 0)))
+            self._token = token
+            self._good_until = asked_at + timedelta(seconds=int(answer.get("expires_in", 0))) - SPARE
             return token
 
     def reject(self, token: str) -> None:
         """Graph did not accept this token: the next ``get`` asks for another one."""
         if token == self._token:
-            self._token, self._rejected = None, True
+            self._token = None
 
     async def close(self) -> None:
         """Close the connections to the authority."""
         await asyncio.to_thread(self._session.close)
 
     def _current(self) -> str | None:
-        return self._token if self._clock() < self._expires - SPARE else None
+        return self._token if self._clock() < self._good_until else None
 
-    def _acquire(self, anew: bool) -> dict[str, Any]:
+    def _acquire(self) -> dict[str, Any]:
         """A dict of msal's with ``access_token``, or with ``error``. Runs in a thread."""
         try:
             if self._application is None:
                 self._application = _application(self._settings, self._session)
-            if anew:
-                # msal would hand out the rejected token from its own cache.
-                self._application.remove_tokens_for_client()
+            # msal keeps tokens too, and would hand out one that Graph has rejected.
+            self._application.remove_tokens_for_client()
             answer = self._application.acquire_token_for_client(scopes=[_scope(self._settings.graph_url)])
         except requests.RequestException as error:
             raise ProviderError(outcomes.no_token(type(error).__name__)) from error
         except ValueError as error:
             # msal says so of a tenant that the authority does not know, and of an unusable certificate.
             raise ProviderError(outcomes.no_authority()) from error
-        except RuntimeError as error:
-            # The authority answered 5xx to the discovery (msal.authority.tenant_discovery).
+        except (MsalServiceError, RuntimeError) as error:
+            # How msal says that the authority answered 5xx.
             raise ProviderError(outcomes.no_token(type(error).__name__)) from error
         return answer if isinstance(answer, dict) else {}
 
@@ -93,15 +92,14 @@ def _application(settings: O365Settings, session: Any) -> Any:
     credential: Any = settings.client_secret
     if settings.certificate is not None:
         credential = {"private_key": settings.certificate, "public_certificate": settings.certificate}
-    well_known = urlsplit(authority).hostname in WELL_KNOWN_AUTHORITY_HOSTS
     return msal.ConfidentialClientApplication(
         settings.client_id,
         authority=authority,
         client_credential=credential,
         http_client=session,
-        # Otherwise msal asks login.microsoftonline.com about an authority it does not know, and a
-        # private or sovereign one may be where that host cannot be reached.
-        instance_discovery=None if well_known else False,
+        # Otherwise msal asks login.microsoftonline.com about the authority, and a private or sovereign
+        # one may be where that host cannot be reached. The administrator has vouched for it.
+        instance_discovery=False,
     )
 
 

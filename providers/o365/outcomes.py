@@ -273,7 +273,7 @@ def _retry_after(answer: Answer, now: datetime) -> datetime | None:
     """The moment that Retry-After names: seconds or an HTTP date (RFC 9110 section 10.2.3)."""
     value = answer.headers.get("retry-after", "").strip()
     try:
-        return now + timedelta(seconds=max(0.0, float(value)))
+        return max(now, now + timedelta(seconds=float(value)))
     except (ValueError, OverflowError):
         pass
     try:
