@@ -4,12 +4,18 @@ Each protocol keeps events in its own native form, so that what a client stored 
 and what nobody touched stays byte for byte the same. A ``Dialect`` translates for the control API.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
 import msgspec
+
+from providers.sandbox.credentials import Credentials
 
 __all__ = ["Dialect", "Fault", "Faults", "Native", "SandboxMailbox", "State", "Stats"]
 
@@ -52,6 +58,8 @@ class Fault(msgspec.Struct, kw_only=True):
     retry_after: float | None = None
     """Seconds, for throttle and unavailable; None: the answer does not say."""
     options: dict[str, Any] = {}
+    id: int = 0
+    """Given by ``Faults.add``."""
     seen: int = 0
     played: int = 0
 
@@ -62,6 +70,14 @@ class Faults:
     def __init__(self, seed: int = 0) -> None:
         self.active: list[Fault] = []
         self._random = Random(seed)  # noqa: S311 - reproducible, not secret
+        self._added = 0
+
+    def add(self, fault: Fault) -> int:
+        """Put the fault in force, after those that are; its id."""
+        self._added += 1
+        fault.id = self._added
+        self.active.append(fault)
+        return fault.id
 
     def take(self, type: str, operation: str, mailbox: str | None = None) -> Fault | None:
         """The fault to play for this operation, if any; it counts as played."""
@@ -90,6 +106,11 @@ class Stats:
         self.requests: Counter[tuple[str, str]] = Counter()
         self.operations: Counter[tuple[str, str]] = Counter()
         self.bytes: Counter[tuple[str, str]] = Counter()
+
+    def reset(self) -> None:
+        """Count from nothing again."""
+        for counter in (self.requests, self.operations, self.bytes):
+            counter.clear()
 
     def request(self, type: str, operation: str, size: int) -> None:
         """One HTTP request; ``operation`` is the protocol's name of it: ``$batch``, ``CreateItem``."""
@@ -143,12 +164,26 @@ DEFAULT_DOMAIN = "@uni.example"
 class State:
     """Everything the sandbox holds in memory."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, schemas: Path | None = None) -> None:
         self.mailboxes: dict[tuple[str, str], SandboxMailbox] = {}
+        self._aliases: dict[tuple[str, str], str] = {}
         self.faults = Faults(seed)
         self.stats = Stats()
+        self.schemas = schemas
+        """Folder with the vendors' schemas (``ews``, ``msgraph``) to check against, if any."""
         self.violations: list[str] = []
         """Requests or answers that the vendors' schemas do not allow, where they are checked."""
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        """The sandbox's clock: aware, UTC. Tests put their own in its place."""
+        self.sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        """How the fault ``slow`` waits, in seconds. Tests put their own in its place."""
+        self.quotas = True
+        """Whether the providers' documented rate limits are in force."""
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """What clients have to show. Made at first use, as RSA keys take a while."""
+        return Credentials.generate()
 
     def mailbox(self, type: str, address: str) -> SandboxMailbox | None:
         """The mailbox with this address or alias, compared without case; None if there is none.
@@ -156,9 +191,7 @@ class State:
         Any address at uni.example exists from the start; it is made at its first use.
         """
         key = address.casefold()
-        found = self.mailboxes.get((type, key))
-        if found is None:
-            found = next((m for m in self.mailboxes.values() if m.type == type and key in m.aliases), None)
+        found = self.mailboxes.get((type, self._aliases.get((type, key), key)))
         if found is not None:
             return None if found.gone else found
         if key.endswith(DEFAULT_DOMAIN) and key != DEFAULT_DOMAIN:
@@ -167,9 +200,26 @@ class State:
 
     def add_mailbox(self, type: str, address: str, aliases: list[str] | None = None) -> SandboxMailbox:
         """Make (or make anew) an empty mailbox."""
-        mailbox = SandboxMailbox(type=type, address=address, aliases=[a.casefold() for a in aliases or []])
-        self.mailboxes[type, address.casefold()] = mailbox
+        mailbox = SandboxMailbox(type=type, address=address)
+        self.put_mailbox(mailbox)
+        self.set_aliases(mailbox, aliases or [])
         return mailbox
+
+    def put_mailbox(self, mailbox: SandboxMailbox) -> None:
+        """Take in a mailbox as it is, in the place of one with the same address."""
+        self.mailboxes[mailbox.type, mailbox.address.casefold()] = mailbox
+        self.set_aliases(mailbox, mailbox.aliases)
+
+    def set_aliases(self, mailbox: SandboxMailbox, aliases: list[str]) -> None:
+        """The other addresses of the mailbox, in place of those it had."""
+        key = mailbox.address.casefold()
+        stale = [
+            alias for alias, address in self._aliases.items() if address == key and alias[0] == mailbox.type
+        ]
+        for alias in stale:
+            del self._aliases[alias]
+        mailbox.aliases = [alias.casefold() for alias in aliases]
+        self._aliases |= {(mailbox.type, alias): key for alias in mailbox.aliases}
 
     def remove_mailbox(self, type: str, address: str) -> bool:
         """Take a mailbox away, so that its address is not found any more. False if there is none."""

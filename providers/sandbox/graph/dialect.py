@@ -1,0 +1,120 @@
+"""Graph's events as the control API shows and changes them."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from providers import marker
+from providers.sandbox.graph import store, zones
+from providers.sandbox.graph.properties import canonical
+from providers.sandbox.graph.service import TYPE
+from providers.sandbox.graph.validation import checked
+from providers.sandbox.state import Native, SandboxMailbox
+
+__all__ = ["GraphDialect"]
+
+PROPERTIES = {canonical(f"String {{{marker.PROPERTY_SET}}} Name {name}"): name for name in marker.NAMES}
+SHOWN_AS = {"free": "free", "workingElsewhere": "free", "tentative": "tentative"}
+
+
+class GraphDialect:
+    """See ``providers.sandbox.state.Dialect``. The person uses Outlook; nothing of Graph is checked twice."""
+
+    type = TYPE
+
+    def describe(self, native: Native) -> dict[str, Any]:
+        start, end = (zones.moment(native[field], field) for field in ("start", "end"))
+        all_day = native["isAllDay"]
+        return {
+            "id": native["id"],
+            "version": native["changeKey"],
+            "title": native["subject"] or "",
+            "start": start.date().isoformat() if all_day else start.astimezone(UTC).isoformat(),
+            "end": end.date().isoformat() if all_day else end.astimezone(UTC).isoformat(),
+            "timeZone": zones.iana_name(native["start"].get("timeZone") or "UTC"),
+            "allDay": all_day,
+            "location": native["location"]["displayName"],
+            "description": store.as_text(native["body"]),
+            "categories": native["categories"],
+            "showAs": SHOWN_AS.get(native["showAs"], "busy"),
+            "reminderMinutes": native["reminderMinutesBeforeStart"] if native["isReminderOn"] else None,
+            "marker": _marker(native),
+        }
+
+    def create(self, mailbox: SandboxMailbox, common: dict[str, Any]) -> Native:
+        defaults = {"title": "", "timeZone": "UTC", "allDay": False}
+        return store.create(mailbox, checked(_given({**defaults, **common}), creating=True), _now())
+
+    def change(self, mailbox: SandboxMailbox, native: Native, common: dict[str, Any]) -> None:
+        times = {"start", "end", "timeZone", "allDay"}
+        if common.keys() & times:
+            shown = self.describe(native)
+            common = {**{name: shown[name] for name in times}, **common}
+        store.change(mailbox, native, checked(_given(common), creating=False), _now())
+
+    def copy(self, mailbox: SandboxMailbox, native: Native) -> Native:
+        """Outlook's copy keeps every property, the named ones included, but for Graph's transactionId."""
+        skipped = {"transactionId", "hasAttachments", "recurrence", "attendees"}
+        copied = store.create(
+            mailbox, {n: v for n, v in native.items() if n in store.SETTABLE - skipped}, _now()
+        )
+        copied["originalStartTimeZone"] = native["originalStartTimeZone"]
+        copied["originalEndTimeZone"] = native["originalEndTimeZone"]
+        return copied
+
+    def remove(self, mailbox: SandboxMailbox, native: Native) -> None:
+        del mailbox.events[native["id"]]
+        mailbox.next_serial()
+
+    def visible(self, mailbox: SandboxMailbox) -> Iterator[Native]:
+        return iter(mailbox.events.values())
+
+
+def _marker(native: Native) -> dict[str, Any] | None:
+    values = {
+        PROPERTIES[item["id"]]: item["value"]
+        for item in native["singleValueExtendedProperties"]
+        if item["id"] in PROPERTIES
+    }
+    found = marker.from_strings(values)
+    if found is None:
+        return None
+    return {
+        "instance": found.instance,
+        "synchronization": found.synchronization,
+        "event": found.event,
+        "attempt": found.attempt.hex,
+    }
+
+
+def _given(common: dict[str, Any]) -> dict[str, Any]:
+    """The common fields as properties of Graph's event."""
+    given: dict[str, Any] = {}
+    names = {"title": "subject", "categories": "categories", "showAs": "showAs", "allDay": "isAllDay"}
+    given |= {names[name]: common[name] for name in names if name in common}
+    if "location" in common:
+        given["location"] = {"displayName": common["location"]}
+    if "description" in common:
+        given["body"] = {"contentType": "text", "content": common["description"]}
+    if "reminderMinutes" in common:
+        given["isReminderOn"] = common["reminderMinutes"] is not None
+        given["reminderMinutesBeforeStart"] = common["reminderMinutes"] or 0
+    for field in ("start", "end"):
+        if field in common:
+            given[field] = _time(common[field], common["timeZone"], all_day=common["allDay"])
+    return given
+
+
+def _time(text: str, time_zone: str, *, all_day: bool) -> dict[str, str]:
+    name = zones.of_iana(time_zone)
+    if all_day:
+        return {"dateTime": f"{date.fromisoformat(text[:10]).isoformat()}T00:00:00", "timeZone": name}
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(ZoneInfo(zones.iana_name(name) or "UTC")).replace(tzinfo=None)
+    return {"dateTime": moment.isoformat(), "timeZone": name}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,69 @@
+"""Graph's error answers: learn.microsoft.com/graph/errors, and the Exchange codes behind them."""
+
+from typing import Any
+
+__all__ = [
+    "GraphError",
+    "access_denied",
+    "bad_uri",
+    "invalid_request",
+    "item_not_found",
+    "request_body_read",
+    "unavailable",
+    "user_not_found",
+]
+
+
+class GraphError(Exception):
+    """An answer other than success. Clients branch on ``code``, not on ``status``."""
+
+    def __init__(self, status: int, code: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Retry-After, in whole seconds, where the answer says when to come back."""
+        return {} if self.retry_after is None else {"Retry-After": str(round(self.retry_after))}
+
+    def body(self) -> dict[str, Any]:
+        """The JSON of the answer."""
+        return {"error": {"code": self.code, "message": self.message}}
+
+
+def item_not_found() -> GraphError:
+    """The event is not in the store."""
+    return GraphError(404, "ErrorItemNotFound", "The specified object was not found in the store.")
+
+
+def user_not_found() -> GraphError:
+    """There is nobody of that name."""
+    return GraphError(404, "ResourceNotFound", "Resource could not be discovered.")
+
+
+def access_denied() -> GraphError:
+    """The application may not use this mailbox."""
+    return GraphError(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
+
+
+def unavailable(retry_after: float | None = None) -> GraphError:
+    """The service is not there for the moment; nobody can tell from it whether anything was done."""
+    return GraphError(503, "serviceNotAvailable", "The service is temporarily unavailable.", retry_after)
+
+
+def invalid_request(message: str) -> GraphError:
+    """Exchange understood the request and does not take it."""
+    return GraphError(400, "ErrorInvalidRequest", message)
+
+
+def request_body_read(message: str) -> GraphError:
+    """The body does not fit the metadata."""
+    return GraphError(400, "RequestBodyRead", message)
+
+
+def bad_uri(message: str) -> GraphError:
+    """The path or a query option does not fit the metadata."""
+    return GraphError(400, "RequestBroker--ParseUri", message)

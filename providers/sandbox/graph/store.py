@@ -1,0 +1,200 @@
+"""Events in a mailbox as Graph keeps them, and as it shows them.
+
+A native event is Graph's own JSON: every property as last set, times in the zone they were given in.
+"""
+
+import html
+import re
+from base64 import urlsafe_b64encode
+from copy import deepcopy
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from providers.sandbox.graph import zones
+from providers.sandbox.graph.properties import merged
+from providers.sandbox.graph.validation import check_times
+from providers.sandbox.state import Native, SandboxMailbox
+
+__all__ = ["SETTABLE", "Shape", "as_text", "change", "create", "etag", "own_id", "show"]
+
+IMMUTABLE = "AAkA"
+MUTABLE = "AAMk"
+
+DEFAULTS: Native = {
+    "subject": "",
+    "body": {"contentType": "text", "content": ""},
+    "isAllDay": False,
+    "location": {"displayName": ""},
+    "categories": [],
+    "showAs": "busy",
+    "sensitivity": "normal",
+    "importance": "normal",
+    "isReminderOn": True,
+    "reminderMinutesBeforeStart": 15,
+    "responseRequested": True,
+    "allowNewTimeProposals": True,
+    "hideAttendees": False,
+    "isOnlineMeeting": False,
+    "hasAttachments": False,
+    "attendees": [],
+    "recurrence": None,
+    "transactionId": None,
+    "singleValueExtendedProperties": [],
+    "multiValueExtendedProperties": [],
+}
+SETTABLE = DEFAULTS.keys() | {"start", "end"}
+"""What a create may set."""
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """How the client prefers to see events (``Prefer``) and which properties it asked for."""
+
+    immutable_id: bool = False
+    time_zone: str = "UTC"
+    text_body: bool = False
+    select: frozenset[str] | None = None
+    expand: frozenset[str] | None = None
+    """Ids of the single-value extended properties to show; they are never shown unasked."""
+
+
+def create(mailbox: SandboxMailbox, given: dict[str, Any], now: datetime) -> Native:
+    """Put a new event with the checked properties into the mailbox. Raises ``GraphError``."""
+    event: Native = deepcopy(DEFAULTS)
+    _set(event, given)
+    check_times(event)
+    serial = mailbox.next_serial()
+    event["id"] = _new_id(mailbox, serial)
+    event["iCalUId"] = "040000008200E00074C5B7101A82E008" + sha256(event["id"].encode()).hexdigest().upper()
+    event["createdDateTime"] = _timestamp(now)
+    event["originalStartTimeZone"] = event["start"].get("timeZone") or "UTC"
+    event["originalEndTimeZone"] = event["end"].get("timeZone") or "UTC"
+    _stamp(mailbox, event, serial, now)
+    mailbox.events[event["id"]] = event
+    return event
+
+
+def change(mailbox: SandboxMailbox, event: Native, given: dict[str, Any], now: datetime) -> None:
+    """Set the given checked properties of the event and leave the others. Raises ``GraphError``."""
+    candidate = {**event}
+    _set(candidate, given)
+    check_times(candidate)
+    _stamp(mailbox, candidate, mailbox.next_serial(), now)
+    event.update(candidate)
+
+
+def own_id(id_: str) -> str | None:
+    """The id under which an event is kept, from either kind of id; None if it is neither."""
+    if re.fullmatch(r"AA(kA|Mk)[A-Za-z0-9_=-]+", id_) is None:
+        return None
+    return IMMUTABLE + id_[len(IMMUTABLE) :]
+
+
+def etag(event: Native) -> str:
+    """The event's version, as ``@odata.etag`` and If-Match spell it."""
+    return f'W/"{event["changeKey"]}"'
+
+
+def show(mailbox: SandboxMailbox, event: Native, shape: Shape) -> dict[str, Any]:
+    """The event as an answer's JSON."""
+    recurring = event["recurrence"] is not None
+    # "The start/end of an all-day event": midnight of the day itself, whatever zone is preferred.
+    floating = event["isAllDay"]
+    shown = {name: event[name] for name in event if not name.endswith("ExtendedProperties")} | {
+        "id": event["id"] if shape.immutable_id else MUTABLE + event["id"][len(IMMUTABLE) :],
+        "start": _floating(event["start"]) if floating else _shown_time(event, "start", shape),
+        "end": _floating(event["end"]) if floating else _shown_time(event, "end", shape),
+        "body": _shown_body(event["body"], plain=shape.text_body),
+        "bodyPreview": as_text(event["body"])[:255],
+        "location": {"locationType": "default", "uniqueIdType": "unknown", **event["location"]},
+        "locations": [event["location"]] if event["location"].get("displayName") else [],
+        "organizer": {"emailAddress": {"name": mailbox.address, "address": mailbox.address}},
+        "isOrganizer": True,
+        "isCancelled": False,
+        "isDraft": False,
+        "type": "seriesMaster" if recurring else "singleInstance",
+        "seriesMasterId": None,
+        "onlineMeeting": None,
+        "onlineMeetingUrl": None,
+        "onlineMeetingProvider": event.get("onlineMeetingProvider") or "unknown",
+        "responseStatus": {"response": "organizer", "time": "0001-01-01T00:00:00Z"},
+        "webLink": f"https://outlook.office365.com/owa/?itemid={event['id']}&exvsurl=1&path=/calendar/item",
+    }
+    if shape.select is not None:
+        shown = {name: value for name, value in shown.items() if name in shape.select or name == "id"}
+    if shape.expand is not None:
+        found = [item for item in event["singleValueExtendedProperties"] if item["id"] in shape.expand]
+        if found:
+            shown["singleValueExtendedProperties"] = found
+    return {"@odata.etag": etag(event), **shown}
+
+
+def _set(event: Native, given: dict[str, Any]) -> None:
+    values = {**given}
+    for name in ("singleValueExtendedProperties", "multiValueExtendedProperties"):
+        if name in values:
+            values[name] = merged(event[name], values[name])
+    if "locations" in values and "location" not in values:
+        values["location"] = (values["locations"] or [{"displayName": ""}])[0]
+    values.pop("locations", None)
+    for name, empty in (("location", {"displayName": ""}), ("body", {"contentType": "text", "content": ""})):
+        if name in values and values[name] is None:
+            values[name] = empty
+    if "location" in values and values["location"].get("displayName") is None:
+        values["location"] = {**values["location"], "displayName": ""}
+    event.update(values)
+
+
+def _stamp(mailbox: SandboxMailbox, event: Native, serial: int, now: datetime) -> None:
+    digest = sha256(f"{mailbox.address}:{serial}".encode()).digest()
+    event["changeKey"] = urlsafe_b64encode(digest[:18]).decode()
+    event["lastModifiedDateTime"] = _timestamp(now)
+
+
+def _new_id(mailbox: SandboxMailbox, serial: int) -> str:
+    """Opaque and case-sensitive, as long as Graph's."""
+    digest = sha256(f"{mailbox.address}:event:{serial}".encode()).digest()
+    return f"{IMMUTABLE}LgAAAAAAHYQDEapmEc2byACqAC-EWg0A{urlsafe_b64encode(digest + digest[:13]).decode()}"
+
+
+def _timestamp(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}0Z"
+
+
+def _shown_time(event: Native, field: str, shape: Shape) -> dict[str, str]:
+    return zones.present(zones.moment(event[field], field), shape.time_zone)
+
+
+def _floating(value: dict[str, Any]) -> dict[str, str]:
+    return {"dateTime": f"{value['dateTime'][:10]}T00:00:00.0000000", "timeZone": "UTC"}
+
+
+def _shown_body(body: dict[str, str], *, plain: bool) -> dict[str, str]:
+    """HTML, unless the client prefers text: ``outlook.body-content-type`` at "Get event"."""
+    if plain:
+        return {"contentType": "text", "content": as_text(body)}
+    if body["contentType"] == "html":
+        content = body["content"]
+        if "<html" not in content.casefold():
+            content = f"<html><head></head><body>{content}</body></html>"
+        return {"contentType": "html", "content": content}
+    lines = "<br>\r\n".join(html.escape(line, quote=False) for line in body["content"].splitlines())
+    return {
+        "contentType": "html",
+        "content": '<html><head><meta http-equiv="Content-Type" content="text/html; charset=utf-8">'
+        '<meta name="Generator" content="Microsoft Exchange Server">\r\n<!-- converted from text -->\r\n'
+        "</head>\r\n<body>\r\n"
+        f'<font size="2"><span style="font-size:11pt;"><div class="PlainText">{lines}</div></span></font>'
+        "\r\n</body>\r\n</html>\r\n",
+    }
+
+
+def as_text(body: dict[str, str]) -> str:
+    """The body without its markup."""
+    if body["contentType"] == "text":
+        return body["content"]
+    text = re.sub(r"(?is)<(head|style|script).*?</\1>", "", body["content"])
+    text = re.sub(r"(?i)<br\s*/?>|</p>|</div>", "\n", text)
+    return html.unescape(re.sub(r"<[^>]+>", "", text)).strip()

@@ -1,0 +1,168 @@
+"""The sandbox's server: every protocol and the control API over TLS on one port of the loopback."""
+
+import asyncio
+import importlib
+import os
+import socket
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from providers.sandbox import control, entra
+from providers.sandbox.configuration import write_files
+from providers.sandbox.control import Handler
+from providers.sandbox.persistence import Setup, StateFile
+from providers.sandbox.state import Dialect, State
+from providers.sandbox.tls import Certificates, server_context
+
+__all__ = ["Sandbox", "SandboxError"]
+
+HOST = "127.0.0.1"
+LARGEST_REQUEST = 64 * 1024 * 1024
+SAVE_AFTER = 0.2
+"""Seconds from a request to the writing of what it changed, so that a burst is written at once."""
+
+
+class SandboxError(Exception):
+    """The sandbox cannot start; the message says what to do."""
+
+
+class Sandbox:
+    """A running sandbox, within ``async with``.
+
+    ``port`` 0 takes the one that ``state_file`` names, or else any that is free. Without a state file
+    everything is gone at the end, the files of ``config`` and ``ca_file`` included. ``schemas`` is a
+    folder with the vendors' schemas to check requests and answers against. ``seed`` decides which
+    requests a fault with a rate meets.
+
+    Raises ``SandboxError`` or ``StateFileError`` on entering.
+    """
+
+    port: int
+    url: str
+    """Where all protocols are, without a slash at the end."""
+    control: str
+    """Where the control API is."""
+    ca_file: Path
+    config: Path
+    """A rooster.toml that configures all three providers."""
+
+    def __init__(
+        self,
+        port: int = 0,
+        state_file: Path | str | None = None,
+        schemas: Path | str | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.state = State(seed, schemas=None if schemas is None else Path(schemas))
+        self._wanted_port = port
+        self._path = None if state_file is None else Path(state_file).absolute()
+        self._file: StateFile | None = None
+        self._unsaved: asyncio.TimerHandle | None = None
+        self._exit = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await self._start(stack)
+            self._exit = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._exit.aclose()
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        folder, setup = self._open(stack)
+        listener = _listen(self._wanted_port or (0 if setup is None else setup.port))
+        stack.callback(listener.close)
+        self.port = listener.getsockname()[1]
+        self.url = f"https://{HOST}:{self.port}"
+        self.control = f"{self.url}/control"
+        if setup is None:
+            setup = Setup(
+                port=self.port, certificates=Certificates.generate(), credentials=self.state.credentials
+            )
+        else:
+            setup.port = self.port
+            self.state.credentials = setup.credentials
+        if self._file is not None:
+            self._file.save_setup(setup)
+        files = write_files(folder, self.url, setup.certificates, setup.credentials)
+        self.ca_file, self.config = files.ca, files.config
+
+        runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=2)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.SockSite(
+            runner, listener, ssl_context=server_context(files.certificate, files.key), backlog=1024
+        ).start()
+
+    def _open(self, stack: AsyncExitStack) -> tuple[Path, Setup | None]:
+        """The private folder for the sandbox's files, and what an earlier one on the state file had."""
+        if self._path is None:
+            return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rooster-sandbox-"))), None
+        folder = self._path.with_name(self._path.name + ".files")
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise SandboxError(f"{folder} cannot be made ({os.strerror(error.errno or 0)}).") from error
+        self._file = StateFile(self._path)
+        stack.callback(self._file.close)
+        self._file.load(self.state)
+        stack.callback(self._save)
+        return folder, self._file.setup()
+
+    def _application(self) -> web.Application:
+        application = web.Application(client_max_size=LARGEST_REQUEST, middlewares=[self._notice])
+        protocols: list[ModuleType] = []
+        for name in ("ews", "graph", "google"):  # DEV
+            try:
+                protocols.append(importlib.import_module(f"providers.sandbox.{name}"))
+                protocols[-1].dialect, protocols[-1].routes
+            except (ImportError, AttributeError):
+                del protocols[-1:]
+        dialects: list[Dialect] = [protocol.dialect() for protocol in protocols]
+        for protocol in [*protocols, entra]:
+            application.add_routes(protocol.routes(self.state, lambda: self.url))
+        application.add_routes(control.routes(self.state, {dialect.type: dialect for dialect in dialects}))
+        return application
+
+    @web.middleware
+    async def _notice(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Writes what requests changed to the state file, a little later."""
+        try:
+            return await handler(request)
+        finally:
+            if self._file is not None and self._unsaved is None:
+                self._unsaved = asyncio.get_running_loop().call_later(SAVE_AFTER, self._save)
+
+    def _save(self) -> None:
+        if self._unsaved is not None:
+            self._unsaved.cancel()
+            self._unsaved = None
+        if self._file is not None:
+            self._file.save(self.state)
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if os.name == "posix":
+        # Elsewhere the option would let two servers share the port.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError as error:
+        listener.close()
+        raise SandboxError(
+            f"Port {port} on {HOST} cannot be used ({os.strerror(error.errno or 0)}): "
+            "stop what is using it, or give another --port."
+        ) from error
+    return listener
