@@ -1,0 +1,120 @@
+"""Exchange's calendar items in the shape that the control API uses for all providers."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from providers.marker import NAMES, PROPERTY_SET, from_strings
+from providers.sandbox.ews import identifiers, items, timezones
+from providers.sandbox.ews.properties import as_text, moment
+from providers.sandbox.state import Native, SandboxMailbox
+
+__all__ = ["EwsDialect"]
+
+_MARKER = {
+    name: items.extended_path(
+        {"PropertySetId": str(PROPERTY_SET), "PropertyName": name, "PropertyType": "String"}
+    )
+    for name in NAMES
+}
+_SHOW_AS = {"Free": "free", "Tentative": "tentative"}
+
+
+class EwsDialect:
+    """The ``Dialect`` of EWS. Of a Windows time zone the IANA name is CLDR's, one of several alike."""
+
+    type = "ews"
+
+    def describe(self, native: Native) -> dict[str, Any]:
+        fields = native["fields"]
+        zone = ZoneInfo(timezones.iana(fields["calendar:StartTimeZone"]))
+        all_day = fields["calendar:IsAllDayEvent"]
+        marker = from_strings(
+            {name: value for name, path in _MARKER.items() if (value := native["extended"].get(path))}
+        )
+        body = fields.get("item:Body")
+        reminds = fields["item:ReminderIsSet"]
+        times = {}
+        for name in ("Start", "End"):
+            at = moment(fields[f"calendar:{name}"])
+            times[name] = at.astimezone(zone).date().isoformat() if all_day else items.text_time(at)
+        return {
+            "id": native["id"],
+            "version": identifiers.change_key(native["id"], native["change"]),
+            "title": fields.get("item:Subject", ""),
+            "start": times["Start"],
+            "end": times["End"],
+            "timeZone": zone.key,
+            "allDay": all_day,
+            "location": fields.get("calendar:Location", ""),
+            "description": as_text(body) if body else "",
+            "categories": list(fields.get("item:Categories", [])),
+            "showAs": _SHOW_AS.get(fields["calendar:LegacyFreeBusyStatus"], "busy"),
+            "reminderMinutes": fields["item:ReminderMinutesBeforeStart"] if reminds else None,
+            "marker": None if marker is None else msgspec.to_builtins(marker),
+        }
+
+    def create(self, mailbox: SandboxMailbox, common: dict[str, Any]) -> Native:
+        native = items.add_item(mailbox, "calendar", [], None, mailbox.address)
+        self.change(mailbox, native, common)
+        return native
+
+    def change(self, mailbox: SandboxMailbox, native: Native, common: dict[str, Any]) -> None:
+        before = self.describe(native)
+        fields = dict(native["fields"])
+        plain = {"title": "item:Subject", "location": "calendar:Location", "allDay": "calendar:IsAllDayEvent"}
+        for name, uri in plain.items():
+            if name in common:
+                fields[uri] = common[name]
+        if "description" in common:
+            fields["item:Body"] = {"type": "Text", "text": common["description"]}
+        if "categories" in common:
+            fields["item:Categories"] = list(common["categories"])
+        if "showAs" in common:
+            fields["calendar:LegacyFreeBusyStatus"] = str(common["showAs"]).capitalize()
+        if "reminderMinutes" in common:
+            minutes = common["reminderMinutes"]
+            fields["item:ReminderIsSet"] = minutes is not None
+            fields["item:ReminderMinutesBeforeStart"] = 15 if minutes is None else minutes
+        if common.keys() & {"start", "end", "timeZone", "allDay"}:
+            _set_times(fields, before | common)
+        changed = {uri for uri, value in fields.items() if native["fields"].get(uri) != value}
+        native["fields"] = fields
+        items.stamp(mailbox, native, mailbox.address)
+        native["touched"] |= dict.fromkeys(changed, native["change"])
+
+    def copy(self, mailbox: SandboxMailbox, native: Native) -> Native:
+        copied = items.copy_item(mailbox, native, "calendar")
+        copied["fields"]["calendar:UID"] = f"040000008200E00074C5B7101A82E008{uuid4().hex.upper()}"
+        return copied
+
+    def remove(self, mailbox: SandboxMailbox, native: Native) -> None:
+        del mailbox.events[native["id"]]
+
+    def visible(self, mailbox: SandboxMailbox) -> Iterator[Native]:
+        return (native for native in mailbox.events.values() if native["folder"] == "calendar")
+
+
+def _set_times(fields: Native, wanted: dict[str, Any]) -> None:
+    """Start, end and zone of the common shape as Exchange keeps them."""
+    windows_id = timezones.windows(wanted["timeZone"])
+    rules = timezones.zone(windows_id)
+    start, end = (_moment(wanted[name], rules) for name in ("start", "end"))
+    if wanted["allDay"] and end <= start:
+        end = (start.astimezone(rules).replace(tzinfo=None) + timedelta(days=1)).replace(tzinfo=rules)
+    if end < start:
+        raise ValueError("The end is before the start.")
+    fields["calendar:StartTimeZone"] = fields["calendar:EndTimeZone"] = windows_id
+    fields["calendar:Start"], fields["calendar:End"] = items.text_time(start), items.text_time(end)
+
+
+def _moment(text: str, rules: ZoneInfo) -> datetime:
+    """A date as its local midnight, or an RFC 3339 moment."""
+    if len(text) == len("2026-01-01"):
+        return datetime.combine(date.fromisoformat(text), datetime.min.time(), rules)
+    at = datetime.fromisoformat(text)
+    return (at if at.tzinfo else at.replace(tzinfo=rules)).astimezone(UTC)

@@ -1,0 +1,130 @@
+"""How the faults of the control API look in EWS.
+
+``throttle`` has several shapes, named by the fault's option ``shape``: ``503`` (HTTP 503 without SOAP),
+``fault`` (HTTP 500 with a SOAP fault ErrorServerBusy; the default) and ``items`` (HTTP 200, this item
+and the ones after it are ErrorServerBusy). With ``retry_after`` they carry Retry-After or
+BackOffMilliseconds, without it they do not say. ``partial`` takes ``n``, the number of items that are
+done. ``deny`` takes ``code``, any response code, and ``gone`` takes ``what``: event, calendar, mailbox.
+"""
+
+import msgspec
+
+from providers.sandbox.ews.soap import ResponseError, SoapFault
+from providers.sandbox.state import Fault, State
+
+__all__ = ["ITEM_OPERATIONS", "Plan", "busy_fault", "plan"]
+
+ITEM_OPERATIONS = {
+    "CreateItem": "create",
+    "UpdateItem": "update",
+    "DeleteItem": "delete",
+    "GetItem": "read",
+    "FindItem": "read",
+    "GetFolder": "read",
+    "FindFolder": "read",
+    "CopyItem": "copy",
+    "MoveItem": "move",
+}
+"""What an operation does to each of its items, in the words that all protocols share."""
+
+_BUSY = "The server cannot service this request right now. Try again later."
+_OF_REQUESTS = ("unavailable", "commit_then_drop", "commit_then_503", "slow", "partial")
+
+
+class Plan(msgspec.Struct, kw_only=True):
+    """What will go wrong with a request."""
+
+    fault: Fault | None = None
+    """To be played with the request as a whole."""
+    refusals: dict[int, ResponseError] = {}
+    limit: int | None = None
+    """From this item on, all are busy."""
+    busy: ResponseError | None = None
+
+    def check(self, index: int) -> None:
+        """Raises ``ResponseError`` if this item of the request is not to be carried out."""
+        if self.limit is not None and index >= self.limit and self.busy is not None:
+            raise self.busy
+        if index in self.refusals:
+            raise self.refusals[index]
+
+
+def plan(state: State, operation: str, mailbox: str | None, items: int, impersonating: bool) -> Plan:
+    """Ask for the faults that meet this request and its items.
+
+    A fault that names the protocol's operation (CreateItem) or none counts requests; one that names
+    what is done to an item (create, update, delete, read) counts items. Raises ``SoapFault``.
+    """
+    verb = ITEM_OPERATIONS.get(operation)
+    result = Plan()
+    fault = state.faults.take("ews", operation, mailbox)
+    if fault is not None:
+        _play(result, fault, range(items), verb, items, impersonating)
+        return result
+    for index in range(items):
+        if all(fault.operation != verb for fault in state.faults.active):
+            break
+        fault = state.faults.take("ews", verb or operation, mailbox)
+        if fault is not None:
+            _play(result, fault, range(index, index + 1), verb, items, impersonating)
+            if result.fault is not None or result.limit is not None:
+                break
+    return result
+
+
+def _play(
+    result: Plan, fault: Fault, indexes: range, verb: str | None, items: int, impersonating: bool
+) -> None:
+    if fault.fault == "throttle" and fault.options.get("shape") == "items":
+        result.limit, result.busy = indexes.start, _busy_item(fault)
+    elif fault.fault == "partial" and items > 1:
+        done = fault.options.get("n")
+        result.limit, result.busy = (items // 2 if done is None else int(done)), _busy_item(fault)
+    elif fault.fault == "throttle" or fault.fault in _OF_REQUESTS:
+        result.fault = fault
+    else:
+        whole = len(indexes) == items and indexes.start == 0 and fault.operation != verb
+        error = _refusal(fault, verb)
+        if whole and impersonating and error.code in ("ErrorAccessDenied", "ErrorNonExistentMailbox"):
+            raise SoapFault(*_IMPERSONATION[error.code])
+        result.refusals |= dict.fromkeys(indexes, error)
+
+
+_IMPERSONATION = {
+    "ErrorAccessDenied": (
+        "ErrorImpersonateUserDenied",
+        "The account does not have permission to impersonate the requested user.",
+    ),
+    "ErrorNonExistentMailbox": (
+        "ErrorNonExistentMailbox",
+        "The SMTP address has no mailbox associated with it.",
+    ),
+}
+
+
+def _refusal(fault: Fault, verb: str | None) -> ResponseError:
+    if fault.fault == "deny":
+        code = str(fault.options.get("code", "ErrorAccessDenied"))
+        return ResponseError(code, "Access is denied. Check credentials and try again.")
+    what = fault.options.get("what", "event" if verb in ("update", "delete") else "mailbox")
+    if what == "event":
+        return ResponseError("ErrorItemNotFound", "The specified object was not found in the store.")
+    if what == "calendar":
+        return ResponseError("ErrorFolderNotFound", "The specified folder could not be found in the store.")
+    return ResponseError("ErrorNonExistentMailbox", "The SMTP address has no mailbox associated with it.")
+
+
+def _back_off(fault: Fault | None) -> dict[str, str]:
+    if fault is None or fault.retry_after is None:
+        return {}
+    return {"BackOffMilliseconds": str(round(fault.retry_after * 1000))}
+
+
+def _busy_item(fault: Fault) -> ResponseError:
+    xml = "".join(f'<t:Value Name="{name}">{value}</t:Value>' for name, value in _back_off(fault).items())
+    return ResponseError("ErrorServerBusy", _BUSY, xml=xml)
+
+
+def busy_fault(fault: Fault | None = None) -> SoapFault:
+    """The SOAP fault of a server that wants to be left alone, with BackOffMilliseconds if known."""
+    return SoapFault("ErrorServerBusy", _BUSY, values=_back_off(fault))

@@ -1,0 +1,276 @@
+"""The operations: from the body of a request to one response message for each of its items."""
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+from lxml import etree
+
+from providers.sandbox.ews import folders, identifiers, items, timezones
+from providers.sandbox.ews.access import FOLDERS, Caller
+from providers.sandbox.ews.faults import ITEM_OPERATIONS, Plan
+from providers.sandbox.ews.finding import find_in_folder
+from providers.sandbox.ews.properties import View, render_item
+from providers.sandbox.ews.shapes import ID_ONLY, view
+from providers.sandbox.ews.soap import (
+    MESSAGES,
+    TYPES,
+    ResponseError,
+    attribute,
+    escape,
+    local,
+    response_message,
+)
+from providers.sandbox.state import Native, SandboxMailbox
+
+__all__ = ["Call", "carry_out", "item_elements"]
+
+_T, _M = f"{{{TYPES}}}", f"{{{MESSAGES}}}"
+
+
+class Call(msgspec.Struct, kw_only=True):
+    """One request: who asks, what, and what is to go wrong with it."""
+
+    caller: Caller
+    body: etree._Element
+    plan: Plan
+
+    def part(self, name: str) -> etree._Element:
+        """A direct child of the request that its schema requires."""
+        child = self.body.find(f"{_M}{name}")
+        assert child is not None
+        return child
+
+
+_CONTAINERS = {
+    "CreateItem": "Items",
+    "UpdateItem": "ItemChanges",
+    "DeleteItem": "ItemIds",
+    "GetItem": "ItemIds",
+    "CopyItem": "ItemIds",
+    "MoveItem": "ItemIds",
+    "FindItem": "ParentFolderIds",
+    "GetFolder": "FolderIds",
+    "FindFolder": "ParentFolderIds",
+    "ConvertId": "SourceIds",
+}
+_EMPTY_ITEMS = "<m:Items/>"
+
+
+def item_elements(body: etree._Element) -> list[etree._Element]:
+    """What an operation is carried out on, one response message each: items, ids, or the request itself."""
+    container = _CONTAINERS.get(local(body))
+    found = None if container is None else body.find(f"{_M}{container}")
+    return [body] if found is None else list(found)
+
+
+def carry_out(call: Call) -> list[str]:
+    """Carry out a request, item by item, and return its response messages."""
+    operation = local(call.body)
+    handle, empty = _HANDLERS[operation]
+    verb = ITEM_OPERATIONS.get(operation)
+    messages = []
+    for index, element in enumerate(item_elements(call.body)):
+        content: str | ResponseError
+        try:
+            call.plan.check(index)
+            content = handle(call, element)
+            if verb is not None:
+                call.caller.state.stats.operation("ews", verb)
+        except ResponseError as error:
+            content = error
+        messages.append(response_message(operation, content, empty))
+    return messages
+
+
+def _item_xml(mailbox: SandboxMailbox, native: Native) -> str:
+    return f"<m:Items>{render_item(native, View(properties=ID_ONLY, mailbox=mailbox))}</m:Items>"
+
+
+def _count_mails(call: Call, native: Native, sending: str | None) -> None:
+    """Exchange would send these now: one to each attendee."""
+    if sending is None or sending == "SendToNone":
+        return
+    attendees = sum(
+        len(native["fields"].get(f"calendar:{kind}", []))
+        for kind in ("RequiredAttendees", "OptionalAttendees", "Resources")
+    )
+    if attendees:
+        native["sent"] = True
+        call.caller.state.stats.operation("ews", "mail", attendees)
+
+
+def _create(call: Call, element: etree._Element) -> str:
+    sending = call.body.get("SendMeetingInvitations")
+    if sending is None:
+        raise ResponseError(
+            "ErrorSendMeetingInvitationsRequired",
+            "SendMeetingInvitations attribute is required for calendar items.",
+        )
+    target = call.body.find(f"{_M}SavedItemFolderId")
+    if target is None:
+        mailbox, folder = call.caller.own(), "calendar"
+    else:
+        mailbox, found = call.caller.folder(target[0])
+        folder = found.name
+        if found.element != "CalendarFolder":
+            raise ResponseError(
+                "ErrorCannotCreateCalendarItemInNonCalendarFolder",
+                "Calendar items can be created in calendar folders only.",
+            )
+    native = items.add_item(mailbox, folder, items.read_item(element), call.caller.zone, call.caller.name)
+    _count_mails(call, native, sending)
+    return _item_xml(mailbox, native)
+
+
+def _update(call: Call, element: etree._Element) -> str:
+    sending = call.body.get("SendMeetingInvitationsOrCancellations")
+    if sending is None:
+        raise ResponseError(
+            "ErrorSendMeetingInvitationsOrCancellationsRequired",
+            "SendMeetingInvitationsOrCancellations attribute is required for calendar items.",
+        )
+    mailbox, native = call.caller.item(element[0])
+    changes = items.read_changes(element[1])
+    _check_version(native, element[0], changes, str(call.body.get("ConflictResolution")))
+    items.apply(native, changes, call.caller.zone)
+    items.stamp(mailbox, native, call.caller.name)
+    _count_mails(call, native, sending)
+    return f"{_item_xml(mailbox, native)}<m:ConflictResults><t:Count>0</t:Count></m:ConflictResults>"
+
+
+def _check_version(
+    native: Native, item_id: etree._Element, changes: Iterable[items.Change], resolution: str
+) -> None:
+    """ConflictResolution ([MS-OXWSCDATA] 2.2.5.8): AutoResolve merges what was not changed on both sides.
+
+    Raises ``ResponseError`` ErrorChangeKeyRequired, ErrorInvalidChangeKey, ErrorIrresolvableConflict.
+    """
+    key = item_id.get("ChangeKey")
+    if resolution == "AlwaysOverwrite":
+        return
+    if not key:
+        raise ResponseError("ErrorChangeKeyRequired", "The change key is required for this operation.")
+    number = identifiers.change_number(native["id"], key)
+    if number == native["change"]:
+        return
+    touched = native["touched"]
+    if resolution == "NeverOverwrite" or any(touched.get(change.key, 0) > number for change in changes):
+        raise ResponseError(
+            "ErrorIrresolvableConflict",
+            "The send or update operation could not be performed because the change key passed in the"
+            " request does not match the current change key for the item.",
+        )
+
+
+def _delete(call: Call, element: etree._Element) -> str:
+    sending = call.body.get("SendMeetingCancellations")
+    if sending is None:
+        raise ResponseError(
+            "ErrorSendMeetingCancellationsRequired",
+            "SendMeetingCancellations attribute is required for calendar items.",
+        )
+    mailbox, native = call.caller.item(element)
+    _count_mails(call, native, sending)
+    del mailbox.events[native["id"]]
+    if call.body.get("DeleteType") == "MoveToDeletedItems" and native["folder"] != "deleteditems":
+        items.copy_item(mailbox, native, "deleteditems")
+    return ""
+
+
+def _get(call: Call, element: etree._Element) -> str:
+    mailbox, native = call.caller.item(element)
+    shown = view(call.part("ItemShape"), mailbox, find=False)
+    return f"<m:Items>{render_item(native, shown)}</m:Items>"
+
+
+def _copy(call: Call, element: etree._Element) -> str:
+    mailbox, folder = call.caller.folder(call.part("ToFolderId")[0])
+    _, native = call.caller.item(element)
+    copied = items.copy_item(mailbox, native, folder.name)
+    return _item_xml(mailbox, copied) if _wants_ids(call) else _EMPTY_ITEMS
+
+
+def _move(call: Call, element: etree._Element) -> str:
+    mailbox, folder = call.caller.folder(call.part("ToFolderId")[0])
+    source, native = call.caller.item(element)
+    moved = items.copy_item(mailbox, native, folder.name)
+    del source.events[native["id"]]
+    return _item_xml(mailbox, moved) if _wants_ids(call) else _EMPTY_ITEMS
+
+
+def _wants_ids(call: Call) -> bool:
+    return (call.body.findtext(f"{_M}ReturnNewItemIds") or "true").strip() in ("true", "1")
+
+
+def _get_folder(call: Call, element: etree._Element) -> str:
+    mailbox, folder = call.caller.folder(element)
+    return f"<m:Folders>{folders.folder_xml(mailbox, folder, call.part('FolderShape'))}</m:Folders>"
+
+
+def _sync_hierarchy(call: Call, body: etree._Element) -> str:
+    target = body.find(f"{_M}SyncFolderId")
+    if target is None:
+        mailbox, folder = call.caller.own(), FOLDERS["root"]
+    else:
+        mailbox, folder = call.caller.folder(target[0])
+    known = body.findtext(f"{_M}SyncState") == "RjE="
+    changes = "" if known else "".join(
+        f"<t:Create>{folders.folder_xml(mailbox, child, call.part('FolderShape'))}</t:Create>"
+        for child in folders.children(folder, deep=True)
+    )  # fmt: skip
+    return (
+        "<m:SyncState>RjE=</m:SyncState><m:IncludesLastFolderInRange>true</m:IncludesLastFolderInRange>"
+        f"<m:Changes>{changes}</m:Changes>"
+    )
+
+
+def _time_zones(call: Call, body: etree._Element) -> str:
+    wanted = body.find(f"{_M}Ids")
+    ids = timezones.WINDOWS_IDS if wanted is None else [one.text or "" for one in wanted]
+    full = (body.get("ReturnFullTimeZoneData") or "true").strip() in ("true", "1")
+    known = "".join(timezones.definition(one, full) for one in ids if one in timezones.WINDOWS_IDS)
+    return f"<m:TimeZoneDefinitions>{known}</m:TimeZoneDefinitions>"
+
+
+def _resolve_names(call: Call, body: etree._Element) -> str:
+    entry = (body.findtext(f"{_M}UnresolvedEntry") or "").strip()
+    mailbox = call.caller.state.mailbox("ews", entry.lower().removeprefix("smtp:"))
+    if mailbox is None:
+        raise ResponseError("ErrorNameResolutionNoResults", "No results were found.")
+    return (
+        '<m:ResolutionSet TotalItemsInView="1" IncludesLastItemInRange="true"><t:Resolution><t:Mailbox>'
+        f"<t:Name>{escape(mailbox.address.partition('@')[0])}</t:Name>"
+        f"<t:EmailAddress>{escape(mailbox.address)}</t:EmailAddress><t:RoutingType>SMTP</t:RoutingType>"
+        "<t:MailboxType>Mailbox</t:MailboxType></t:Mailbox></t:Resolution></m:ResolutionSet>"
+    )
+
+
+def _convert_id(call: Call, element: etree._Element) -> str:
+    wanted, given = call.body.get("DestinationFormat"), element.get("Format")
+    if wanted != given or given not in ("EwsId", "EwsLegacyId"):
+        raise ResponseError("ErrorUnsupportedTypeForConversion", "The sandbox knows EWS ids and no others.")
+    identifier = element.get("Id") or ""
+    identifiers.read_item_id(identifier)
+    return (
+        f'<m:AlternateId xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="t:AlternateIdType"'
+        f' Format="{given}" Id={attribute(identifier)} Mailbox={attribute(element.get("Mailbox") or "")}/>'
+    )
+
+
+_Handler = Callable[[Call, etree._Element], str]
+_HANDLERS: dict[str, tuple[_Handler, str]] = {
+    "CreateItem": (_create, _EMPTY_ITEMS),
+    "UpdateItem": (_update, _EMPTY_ITEMS),
+    "DeleteItem": (_delete, ""),
+    "GetItem": (_get, _EMPTY_ITEMS),
+    "CopyItem": (_copy, _EMPTY_ITEMS),
+    "MoveItem": (_move, _EMPTY_ITEMS),
+    "FindItem": (lambda call, element: find_in_folder(call.caller, call.body, element), ""),
+    "GetFolder": (_get_folder, "<m:Folders/>"),
+    "FindFolder": (lambda call, element: folders.root_folder(call.caller, call.body, element), ""),
+    "SyncFolderHierarchy": (_sync_hierarchy, ""),
+    "GetServerTimeZones": (_time_zones, "<m:TimeZoneDefinitions/>"),
+    "ResolveNames": (_resolve_names, ""),
+    "ConvertId": (_convert_id, ""),
+}
+"""Each operation, and what the schema requires in its response messages even after an error."""

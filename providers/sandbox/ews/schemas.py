@@ -1,0 +1,43 @@
+"""Checks requests and answers against Microsoft's own XML schemas, where the sandbox was given them."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lxml import etree
+
+from providers.sandbox.ews.soap import SOAP
+
+__all__ = ["Schemas", "load"]
+
+
+class Schemas:
+    """The schemas of EWS. ``violations`` gives what they have against an element, a sentence each."""
+
+    def __init__(self, schema: etree.XMLSchema) -> None:
+        self._schema = schema
+
+    def violations(self, element: etree._Element) -> list[str]:
+        """What is wrong with a header block or the body of a message; empty if nothing is."""
+        if self._schema.validate(element):
+            return []
+        log: Any = self._schema.error_log
+        return [f"line {error.line}: {error.message}" for error in log]
+
+    def answer_violations(self, answer: str) -> list[str]:
+        """What is wrong with a whole answer; SOAP's own elements are not checked, nor is a fault."""
+        root = etree.fromstring(answer.encode())
+        body = root.find(f"{{{SOAP}}}Body")
+        assert body is not None
+        if body[0].tag == f"{{{SOAP}}}Fault":
+            return []
+        return self.violations(body[0])
+
+
+@cache
+def load(folder: Path) -> Schemas | None:
+    """The schemas in ``folder``/ews/messages-all.xsd, or None if that file is not there."""
+    path = folder / "ews" / "messages-all.xsd"
+    if not path.is_file():
+        return None
+    return Schemas(etree.XMLSchema(etree.parse(path)))
