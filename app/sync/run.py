@@ -16,7 +16,7 @@ from app.database.queries import query
 from app.database.types import Pool
 from app.ledger import Answers, Lease, LeaseLost, Ledger, Sent
 from app.sync.metrics import OPERATIONS
-from app.sync.pacing import Pacer
+from app.sync.pacing import Block, Pacer
 from app.sync.settle import remove_late_arrivals, settle_unknown
 from providers.contract import (
     Adapter,
@@ -106,12 +106,7 @@ class Run:
         now = self._clock()
         block = await self._pacer.blocked(mailbox, now)
         if block is not None:
-            return Ending(
-                status="THROTTLED" if block.because is None else "ERROR",
-                due_at=block.until,
-                error=block.because or _asked_to_wait(block.until),
-                attempts=self._lease.attempts,
-            )
+            return self._blocked(block)
         self._check_lease()
         await settle_unknown(self._ledger, self._adapter, mailbox, self._instance, now)
         await remove_late_arrivals(self._ledger, self._adapter, mailbox, self._instance, now)
@@ -122,6 +117,14 @@ class Run:
             ending = await self._carry_out(mailbox)
             if ending is not None:
                 return ending
+
+    def _blocked(self, block: Block) -> Ending:
+        return Ending(
+            status="THROTTLED" if block.because is None else "ERROR",
+            due_at=block.until,
+            error=block.because or _asked_to_wait(block.until),
+            attempts=self._lease.attempts,
+        )
 
     async def _identify(self) -> Mailbox | Ending:
         """The mailbox behind the address. It is unknown if the provider was down at provisioning."""
@@ -156,6 +159,9 @@ class Run:
                 return None
             room_at = await self._pacer.reserve(mailbox, pending, self._clock())
             if room_at is not None:
+                block = await self._pacer.blocked(mailbox, self._clock())
+                if block is not None:
+                    return self._blocked(block)
                 # Our own pace, not the provider's complaint: the synchronization goes on by itself.
                 return Ending(status=None, due_at=room_at)
             sent, woken = await self._ledger.send(pending, self._clock())
@@ -276,6 +282,8 @@ class Run:
             runs = await connection.fetch(query("ledger.finish_unlinks"), mailbox_id, now)
             for run_id in sorted({row["run_id"] for row in runs}):
                 await connection.execute(query("runs.finish_if_done"), run_id, now)
+            if ending.status is not None:
+                await connection.execute(query("runs.visited"), mailbox_id, self._wake, now, ending.error)
             await self._ledger.release(connection, ending.due_at, self._wake, ending.attempts, now)
 
 

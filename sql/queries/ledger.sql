@@ -51,7 +51,7 @@ WITH over AS (
     DELETE FROM lost_creates WHERE attempt = ANY($1::uuid[]) AND checks + 1 >= $4
 )
 
-UPDATE lost_creates SET checks = checks + 1, check_at = $2 + $3::interval * 5 ^ (checks + 1)
+UPDATE lost_creates SET checks = checks + 1, check_at = $2::timestamptz + $3::interval * 5 ^ (checks + 1)
 WHERE attempt = ANY($1::uuid[]) AND checks + 1 < $4;
 
 -- name: mark_unlinks

@@ -42,7 +42,7 @@ WITH ranked AS (
 )
 
 UPDATE synchronizations AS s
-SET address = ranked.newest, unlinked_at = CASE WHEN ranked.id <> ranked.kept THEN $2 END
+SET address = ranked.newest, unlinked_at = CASE WHEN ranked.id <> ranked.kept THEN $2::timestamptz END
 FROM ranked
 WHERE ranked.id = s.id AND (s.address <> ranked.newest OR ranked.id <> ranked.kept);
 

@@ -1,0 +1,151 @@
+"""Answers that never came: nothing is lost, nothing is there twice."""
+
+import asyncio
+
+import pytest
+
+from app.sync.settle import LOOK_AGAIN
+from providers.contract import Unknown
+from tests.fakes import DOWN, FakeAdapter
+from tests.sync.world import World, event
+
+ALICE = "alice@uni.example"
+LOST = Unknown(code="connection_reset", reason="The connection was cut before the answer came.")
+EVENTS = [event(f"e{n}") for n in range(5)]
+
+
+@pytest.fixture(params=["like Exchange", "idempotent"])
+def adapter(request: pytest.FixtureRequest) -> FakeAdapter:
+    adapter = FakeAdapter("ews", idempotent_create=request.param == "idempotent")
+    adapter.add_mailbox(ALICE)
+    return adapter
+
+
+async def test_a_create_that_was_done_is_not_done_again(world: World) -> None:
+    world.adapter.fail("create", LOST, times=5, committed=True)
+    await world.publish("alice", *EVENTS)
+    id = await world.link("alice", ALICE)
+    await world.settle()
+    await world.assert_true(ALICE, EVENTS)
+    assert world.adapter.count("create") == 5
+    assert await world.status(id) == "OK"
+
+
+async def test_a_create_that_was_not_done_is_done(world: World) -> None:
+    world.adapter.fail("create", LOST, times=5)
+    await world.publish("alice", *EVENTS)
+    await world.link("alice", ALICE)
+    await world.settle()
+    await world.assert_true(ALICE, EVENTS)
+
+
+async def test_nothing_is_sent_before_the_truth_is_found(world: World) -> None:
+    world.adapter.fail("create", LOST, committed=True)
+    world.adapter.fail("find", DOWN, times=3)
+    await world.publish("alice", *EVENTS)
+    await world.link("alice", ALICE)
+    await world.work()
+    await world.settle()
+    after_loss = [call.operation for call in world.adapter.calls if call.operation != "probe"][1:]
+    assert after_loss[:4] == ["find"] * 4
+    await world.assert_true(ALICE, EVENTS)
+
+
+async def test_a_create_that_arrives_late_does_not_stay_a_second_time(world: World) -> None:
+    world.adapter.fail("create", LOST, times=5, late=True)
+    await world.publish("alice", *EVENTS)
+    await world.link("alice", ALICE)
+    await world.settle(hours=LOOK_AGAIN.total_seconds() / 3600 / 2)
+    world.adapter.deliver()
+    await world.settle()
+    await world.assert_true(ALICE, EVENTS)
+
+
+async def test_an_update_that_was_done_or_not_ends_as_published(world: World) -> None:
+    await world.publish("alice", *EVENTS)
+    await world.link("alice", ALICE)
+    await world.work()
+    world.adapter.fail("update", LOST, committed=True)
+    world.adapter.fail("update", LOST)
+    changed = [event(e.uid, location="Room 9") for e in EVENTS]
+    await world.publish("alice", *changed)
+    await world.settle()
+    await world.assert_true(ALICE, changed)
+
+
+async def test_a_change_during_an_unknown_update_is_not_lost(world: World) -> None:
+    await world.publish("alice", event("a"))
+    await world.link("alice", ALICE)
+    await world.work()
+    world.adapter.fail("update", LOST, committed=True)
+    await world.publish("alice", event("a", location="Room 9"))
+    await world.work()
+    # Back to what the ledger last knew for sure: the mailbox has it otherwise.
+    await world.publish("alice", event("a"))
+    await world.settle()
+    await world.assert_true(ALICE, [event("a")])
+
+
+async def test_a_delete_that_was_done_or_not_ends_as_published(world: World) -> None:
+    await world.publish("alice", *EVENTS)
+    await world.link("alice", ALICE)
+    await world.work()
+    world.adapter.fail("delete", LOST, committed=True)
+    world.adapter.fail("delete", LOST)
+    await world.publish("alice", EVENTS[0])
+    await world.settle()
+    await world.assert_true(ALICE, EVENTS[:1])
+
+
+async def test_a_copy_that_the_person_made_is_not_taken_for_the_original(world: World) -> None:
+    world.adapter.fail("create", LOST, committed=True)
+    await world.publish("alice", event("a"))
+    await world.link("alice", ALICE)
+    await world.work()
+    (original,) = world.pushed(ALICE)
+    copy = world.mailbox(ALICE).copy(original.id)
+    await world.settle()
+    assert [row["remote_id"] for row in await world.ledger(ALICE)] == [original.id]
+    await world.publish("alice")
+    await world.settle()
+    assert [e.id for e in world.pushed(ALICE)] == [copy.id]
+
+
+@pytest.mark.parametrize("committed", [True, False])
+async def test_a_worker_that_dies_in_a_call_is_replaced_when_its_lease_is_over(
+    world: World, committed: bool
+) -> None:
+    world.adapter.fail("create", asyncio.CancelledError(), committed=committed)
+    await world.publish("alice", *EVENTS)
+    await world.link("alice", ALICE)
+    await world.work()
+    calls = len(world.adapter.calls)
+    await world.work()
+    assert len(world.adapter.calls) == calls, "the lease is still running"
+    await world.pool.execute("UPDATE mailboxes SET lease_until = clock_timestamp() - interval '1 second'")
+    await world.settle()
+    await world.assert_true(ALICE, EVENTS)
+
+
+async def test_a_worker_that_was_only_slow_does_not_write_any_more(world: World) -> None:
+    """Its lease is over while it waits for the provider, and another one has taken the mailbox."""
+    await world.publish("alice", *[event(f"e{n:02}") for n in range(60)])
+    await world.link("alice", ALICE)
+    release, slow_is_in = asyncio.Event(), asyncio.Event()
+
+    async def hold(_: object) -> None:
+        world.adapter.before = None
+        slow_is_in.set()
+        await release.wait()
+
+    world.adapter.before = hold
+    slow = asyncio.create_task(world.worker().run_until_idle())
+    await slow_is_in.wait()
+    await world.pool.execute("UPDATE mailboxes SET lease_until = clock_timestamp() - interval '1 second'")
+    world.mailbox(ALICE).busy = False
+    await world.settle(hours=1)
+    await world.assert_true(ALICE, [event(f"e{n:02}") for n in range(60)])
+    release.set()
+    await slow
+    await world.settle()
+    await world.assert_true(ALICE, [event(f"e{n:02}") for n in range(60)])
