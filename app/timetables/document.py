@@ -13,11 +13,11 @@ import msgspec
 
 from app.config import TimetableSettings
 from app.errors import Invalid
-from app.timetables.event import EPOCH, LINE, Problems, check_events
+from app.timetables.event import EPOCH, LINE, Problems, check_events, event_name
 from app.timetables.times import is_zone, parse_date, parse_time
 from providers.contract import Event, ShowAs, Status
 
-__all__ = ["EventDocument", "LineDocument", "PatchDocument", "Reader", "TimetableDocument"]
+__all__ = ["EventDocument", "LineDocument", "PatchDocument", "Reader", "TimetableDocument", "to_document"]
 
 
 class EventDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -64,6 +64,8 @@ class LineDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 Document = TypeVar("Document", TimetableDocument, PatchDocument, LineDocument)
 
+MAX_USERNAME_LENGTH = 255
+
 EXPECTED: dict[str, str] = {
     "uid": "a string",
     "title": "a string",
@@ -89,40 +91,49 @@ class Reader:
 
     def timetable(self, data: bytes) -> list[Event]:
         """The events of a whole timetable. Raises Invalid with every problem."""
-        return self._read(data, TimetableDocument)[1]
+        problems = Problems()
+        events = self._events(self._decode(data, TimetableDocument, problems).events, problems)
+        problems.raise_any()
+        return events
 
     def patch(self, data: bytes) -> tuple[list[Event], list[str]]:
         """What to put in and the uids to take out. Raises Invalid with every problem."""
-        document, events = self._read(data, PatchDocument)
         problems = Problems()
-        both = {event.uid for event in events} & set(document.delete)
-        for uid in sorted(both):
+        document = self._decode(data, PatchDocument, problems)
+        events = self._events(document.upsert, problems)
+        for uid in sorted({event.uid for event in events}.intersection(document.delete)):
             problems.add("Both in upsert and in delete; say which.", uid, "delete")
         if any(LINE.search(uid) for uid in document.delete):
             problems.add("Holds a control character, a lone surrogate or a noncharacter.", field="delete")
         problems.raise_any()
         return events, list(document.delete)
 
-    def line(self, data: bytes) -> tuple[str, list[Event]]:
-        """The username and the events of a line. Raises Invalid with every problem."""
-        document, events = self._read(data, LineDocument)
-        return document.username, events
-
-    def _read(self, data: bytes, type: type[Document]) -> tuple[Document, list[Event]]:
+    def line(self, data: bytes) -> tuple[str | None, list[Event] | Invalid]:
+        """The username of a line, where it says one, and its events or what is wrong with it."""
         problems = Problems()
+        username = None
         try:
-            document = msgspec.json.decode(data, type=type)
+            document = self._decode(data, LineDocument, problems)
+            if 0 < len(document.username) <= MAX_USERNAME_LENGTH and not LINE.search(document.username):
+                username = document.username
+            else:
+                problems.add("Missing, too long, or with a control character in it.", field="username")
+            events = self._events(document.events, problems)
+            problems.raise_any()
+        except Invalid as error:
+            return username, error
+        return username, events
+
+    def _decode(self, data: bytes, type: type[Document], problems: Problems) -> Document:
+        try:
+            return msgspec.json.decode(data, type=type)
         except (ValueError, RecursionError):  # msgspec's errors and UnicodeDecodeError are ValueErrors
-            document = _read_patiently(data, type, problems, self.limits)
-        raw = document.upsert if isinstance(document, PatchDocument) else document.events
-        _check_count(raw, self.limits)
-        events = check_events(
-            [self._event(event, position, problems) for position, event in enumerate(raw, 1)],
-            self.limits,
-            problems,
-        )
-        problems.raise_any()
-        return document, events
+            return _read_patiently(data, type, problems, self.limits)
+
+    def _events(self, documents: Sequence[EventDocument], problems: Problems) -> list[Event]:
+        _check_count(documents, self.limits)
+        named = [self._event(document, position, problems) for position, document in enumerate(documents, 1)]
+        return check_events(named, self.limits, problems)
 
     def _event(self, document: EventDocument, position: int, problems: Problems) -> tuple[str, Event]:
         """The event with its name in problems. Where a problem was noted, the event is not to be used."""
@@ -148,6 +159,28 @@ class Reader:
             status=status,
             show_as=document.show_as or ("tentative" if status == "tentative" else "busy"),
         )
+
+
+def to_document(event: Event) -> EventDocument:
+    """The event as a frontend would write it, in local times with their offset."""
+    if event.all_day:
+        start, end = (day.isoformat() for day in event.dates)
+    else:
+        start, end = event.local_start.isoformat(), event.local_end.isoformat()
+    return EventDocument(
+        uid=event.uid,
+        title=event.title,
+        start=start,
+        end=end,
+        time_zone=event.time_zone,
+        all_day=event.all_day,
+        location=event.location or None,
+        description=event.description or None,
+        categories=event.categories or None,
+        url=event.url or None,
+        status=event.status,
+        show_as=event.show_as,
+    )
 
 
 def _span(
@@ -259,10 +292,3 @@ def _field(
     except msgspec.ValidationError:
         problems.add(f"Not {expected}.", event, key)
         return default
-
-
-def event_name(uid: Any, position: int) -> str:
-    """What to call an event in a problem: its uid where that can be shown, or its position from 1."""
-    if isinstance(uid, str) and uid.strip() and len(uid) <= 255 and not LINE.search(uid):
-        return uid
-    return f"#{position}"

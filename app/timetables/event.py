@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,7 +13,17 @@ from app.config import TimetableSettings
 from app.errors import Invalid, Problem
 from providers.contract import Event
 
-__all__ = ["EPOCH", "LINE", "Problems", "check_events", "check_text", "content_hash", "decode", "encode"]
+__all__ = [
+    "EPOCH",
+    "LINE",
+    "Problems",
+    "check_events",
+    "check_text",
+    "content_hash",
+    "decode",
+    "encode",
+    "event_name",
+]
 
 LINE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 """What no single line of text may hold: controls (C0, DEL, C1), lone surrogates and noncharacters.
@@ -59,6 +70,13 @@ class Problems:
             f"The timetable was refused and nothing was changed. {where}{first.detail}{more}",
             tuple(self.found),
         )
+
+
+def event_name(uid: Any, position: int) -> str:
+    """What to call an event in a problem: its uid where that can be shown, or its position from 1."""
+    if isinstance(uid, str) and uid.strip() and len(uid) <= 255 and not LINE.search(uid):
+        return uid
+    return f"#{position}"
 
 
 def check_text(text: str, limit: int, lines: bool = False) -> str | None:

@@ -1,0 +1,385 @@
+"""iCalendar (RFC 5545) to events: VEVENTs, their recurrences expanded inside the push window.
+
+The icalendar and recurring-ical-events libraries do the reading and expanding. Both trust their input, so
+everything that could keep them busy without end is looked at first: see ``app.timetables.recurrence``.
+
+What becomes what: a VEVENT without recurrence keeps its UID, and is taken whatever its date. An
+occurrence of a recurring one is named ``UID/20261121T090000Z`` after its RECURRENCE-ID (in UTC; all-day:
+``UID/20261121``), which stays when the occurrence is moved. An occurrence whose local time is skipped by
+summer time is moved forward, as any time in section 3.3.5.
+"""
+
+import re
+import threading
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from icalendar import Calendar, vDDDTypes, vRecur
+from icalendar.error import GloballyUniqueTZIDGuessed
+from icalendar.timezone import tzp
+from recurring_ical_events import CalendarQuery
+
+from app.config import TimetableSettings
+from app.errors import Invalid
+from app.timetables.event import Problems, check_events, event_name
+from app.timetables.recurrence import Budget, RuleRefused, check_rule
+from app.timetables.times import FIRST_YEAR, LAST_YEAR
+from app.timetables.vevent import Vevent, text_of, to_event
+from app.timetables.zones import ZoneNames
+from providers.contract import Event
+
+__all__ = ["CalendarReader"]
+
+VEVENTS_PER_EVENT = 4
+"""So many times ``max_events`` VEVENTs may be in a calendar: those outside the window do not count."""
+MAX_ZONES = 100
+MAX_OBSERVANCES = 300
+"""STANDARD and DAYLIGHT parts of all VTIMEZONEs together; some programs write one for each year."""
+MAX_DATES = 20_000
+"""RDATE and EXDATE values of a calendar."""
+MAX_DEPTH = 4
+"""VCALENDAR, VTIMEZONE, STANDARD; VCALENDAR, VEVENT, VALARM."""
+
+TIME_PROPERTIES = ("DTSTART", "DTEND", "RECURRENCE-ID")
+READ_PROPERTIES = frozenset(
+    {
+        *TIME_PROPERTIES,
+        *("UID", "SUMMARY", "DESCRIPTION", "LOCATION", "CATEGORIES", "URL", "STATUS", "TRANSP", "SEQUENCE"),
+        *("DURATION", "RRULE", "RDATE", "EXDATE", "X-MICROSOFT-CDO-BUSYSTATUS"),
+    }
+)
+"""Others are ignored, whatever is wrong with them."""
+
+_parsing = threading.Lock()
+"""icalendar keeps the zones that calendars define in one place for the whole process, by TZID: without a
+fresh start for each calendar, one person's "Customized Time Zone" would be used for another's."""
+
+
+class CalendarReader:
+    """Reads iCalendar by the configured limits, with times without a zone in the configured one."""
+
+    def __init__(self, limits: TimetableSettings, zone: str) -> None:
+        self.limits = limits
+        self.zone = zone
+
+    def timetable(self, data: bytes, now: datetime) -> list[Event]:
+        """The events of a calendar, as of ``now``. Raises Invalid with every problem.
+
+        Slow for large calendars (a second for some thousand events): call it in a thread.
+        """
+        return _Reading(self.limits, self.zone, now).read(data)
+
+
+class _Reading:
+    """One calendar being read."""
+
+    def __init__(self, limits: TimetableSettings, zone: str, now: datetime) -> None:
+        self.limits = limits
+        self.zone = zone
+        self.default = ZoneInfo(zone)
+        self.window = (
+            now.astimezone(UTC) - timedelta(days=limits.window_days_back),
+            now.astimezone(UTC) + timedelta(days=limits.window_days_ahead),
+        )
+        self.names = ZoneNames(zone, now)
+        self.budget = Budget()
+        self.dates = 0
+        self.problems = Problems()
+
+    def read(self, data: bytes) -> list[Event]:
+        text = _decode(data)
+        self.check_structure(text)
+        self.problems.raise_any()
+        calendars = _parse(text)
+        series = self.group(component for calendar in calendars for component in calendar.walk("VEVENT"))
+        self.problems.raise_any()
+        events: list[tuple[str, Event]] = []
+        for group in series.values():
+            for named in self.expand(group):
+                events.append(named)
+                if len(events) > self.limits.max_events:
+                    raise Invalid(
+                        "too_many_events",
+                        f"More than {self.limits.max_events} events, recurrences expanded.",
+                    )
+        checked = check_events(events, self.limits, self.problems)
+        self.problems.raise_any()
+        return checked
+
+    def check_structure(self, text: str) -> None:
+        """Whether components begin and end as they should, and whether there are not too many of them."""
+        open_components: list[str] = []
+        counts: defaultdict[str, int] = defaultdict(int)
+        for line in re.sub(r"\r?\n[ \t]", "", text).split("\n"):
+            keyword, _, value = line.strip().upper().partition(":")
+            if keyword == "BEGIN":
+                if not open_components and value != "VCALENDAR":
+                    raise _not_a_calendar("it does not begin with BEGIN:VCALENDAR")
+                open_components.append(value)
+                counts[value] += 1
+                if len(open_components) > MAX_DEPTH:
+                    raise _not_a_calendar("components are nested too deeply")
+            elif keyword == "END":
+                if not open_components or open_components.pop() != value:
+                    raise _not_a_calendar("a component ends that is not the one that began last")
+            elif keyword.startswith("RRULE") and "VTIMEZONE" in open_components:
+                self.check_zone_rule(value)
+            elif keyword.startswith("RDATE") and "VTIMEZONE" in open_components:
+                counts["STANDARD"] += value.count(",")
+        if open_components:
+            raise _not_a_calendar(f"it was cut off: there is no END:{open_components[-1]}")
+        if not counts["VCALENDAR"]:
+            raise _not_a_calendar("it does not begin with BEGIN:VCALENDAR")
+        if counts["VEVENT"] > self.limits.max_events * VEVENTS_PER_EVENT:
+            raise Invalid(
+                "too_many_events", f"More than {self.limits.max_events * VEVENTS_PER_EVENT} VEVENTs."
+            )
+        if counts["VTIMEZONE"] > MAX_ZONES or counts["STANDARD"] + counts["DAYLIGHT"] > MAX_OBSERVANCES:
+            raise Invalid("too_many_zones", "More definitions of time zones than any calendar needs.")
+
+    def check_zone_rule(self, text: str) -> None:
+        try:
+            rule = vRecur.from_ical(text)
+            if rule.get("FREQ") != ["YEARLY"]:
+                raise RuleRefused("The changes of a time zone are yearly.")
+            check_rule(rule, date(1970, 1, 1), self.window[1], self.budget)
+        except RuleRefused as error:
+            self.problems.add(str(error), None, "VTIMEZONE RRULE")
+        except ValueError:
+            self.problems.add("Not a recurrence rule.", None, "VTIMEZONE RRULE")
+
+    def group(self, components: Iterator[Vevent]) -> dict[str, list[tuple[str, Vevent]]]:
+        """The VEVENTs with their names in problems, by UID, all checked and with aware times."""
+        groups: defaultdict[str, list[tuple[str, Vevent]]] = defaultdict(list)
+        seen: set[tuple[str, str]] = set()
+        for position, component in enumerate(components, 1):
+            uid = text_of(component, "UID").strip()
+            name = event_name(uid, position)
+            if not uid:
+                self.problems.add("Missing: every VEVENT needs one (RFC 5545 section 3.6.1).", name, "uid")
+                continue
+            if not self.check_component(component, name):
+                continue
+            key = (
+                uid,
+                _recurrence_name(component["RECURRENCE-ID"].dt) if "RECURRENCE-ID" in component else "",
+            )
+            if key in seen:
+                self.problems.add(
+                    "This UID is there twice with the same RECURRENCE-ID, or none.", name, "uid"
+                )
+            seen.add(key)
+            groups[uid].append((name, component))
+        return groups
+
+    def check_component(self, component: Vevent, name: str) -> bool:
+        """Check everything that the libraries rely on. False: it must not be given to them."""
+        before = len(self.problems)
+        for property, _ in component.errors:
+            if property is None:
+                self.problems.add("A line of it could not be understood.", name)
+            elif property.upper() in READ_PROPERTIES:
+                self.problems.add("The value could not be understood.", name, property.lower())
+        if "DTSTART" not in component:
+            self.problems.add("Missing (RFC 5545 section 3.6.1).", name, "dtstart")
+        for property in (*TIME_PROPERTIES, "DURATION", "RRULE"):
+            if isinstance(component.get(property), list):
+                self.problems.add("There more than once.", name, property.lower())
+        if "EXRULE" in component:
+            self.problems.add("EXRULE is not supported; RFC 5545 has done away with it.", name, "exrule")
+        if len(self.problems) > before:
+            return False
+        for property in TIME_PROPERTIES:
+            if property in component:
+                component[property] = self.localized(component[property], component, name, property)
+        self.check_span(component, name)
+        self.check_recurrence(component, name)
+        return len(self.problems) == before
+
+    def localized(self, value: vDDDTypes, component: Vevent, name: str, property: str) -> vDDDTypes:
+        """The value with an aware time: a floating one is read in the configured zone."""
+        moment = value.dt
+        if isinstance(moment, tuple):  # a period
+            moment = moment[0]
+        if not isinstance(moment, date):
+            self.problems.add("Not a date or a time.", name, property.lower())
+        elif not FIRST_YEAR <= moment.year <= LAST_YEAR:
+            self.problems.add(f"A year outside {FIRST_YEAR} to {LAST_YEAR}.", name, property.lower())
+        elif isinstance(moment, datetime) and moment.tzinfo is None:
+            if "TZID" in value.params:
+                self.problems.add(
+                    "TZID names no IANA zone, no Windows zone and no VTIMEZONE of this calendar.",
+                    name,
+                    property.lower(),
+                )
+            value = _with_zone(value, self.default)
+        return value
+
+    def check_span(self, component: Vevent, name: str) -> None:
+        start = component["DTSTART"].dt
+        if not isinstance(start, date):
+            return
+        all_day = not isinstance(start, datetime)
+        if "DURATION" in component:
+            duration = component["DURATION"].dt
+            if not isinstance(duration, timedelta) or duration < timedelta():
+                self.problems.add("Not a duration that is positive.", name, "duration")
+            elif duration > timedelta(days=36_525):
+                self.problems.add("Longer than a century.", name, "duration")
+            elif all_day and (duration.seconds or not duration):
+                self.problems.add("An all-day event lasts whole days.", name, "duration")
+        if "DTEND" in component:
+            end = component["DTEND"].dt
+            if not isinstance(end, date):
+                return
+            if isinstance(end, datetime) == all_day:
+                self.problems.add("DTSTART and DTEND are not both dates or both times.", name, "dtend")
+            elif all_day and end <= start:
+                self.problems.add(
+                    "Not after the start; the end of an all-day event is exclusive.", name, "dtend"
+                )
+            elif isinstance(end, datetime) and end.astimezone(UTC) < start.astimezone(UTC):
+                self.problems.add("Before the start.", name, "dtend")
+
+    def check_recurrence(self, component: Vevent, name: str) -> None:
+        start = component["DTSTART"].dt
+        if not isinstance(start, date):
+            return
+        for property in ("RDATE", "EXDATE"):
+            values = component.get(property, [])
+            lists = values if isinstance(values, list) else [values]
+            for given in lists:
+                self.dates += len(given.dts)
+                given.dts = [
+                    self.localized_like(item, start, given, component, name, property) for item in given.dts
+                ]
+        if self.dates > MAX_DATES:
+            raise Invalid("too_many_events", f"More than {MAX_DATES} values of RDATE and EXDATE.")
+        rule = component.get("RRULE")
+        if rule is None:
+            return
+        try:
+            if "RECURRENCE-ID" in component:
+                raise RuleRefused("A changed occurrence (RECURRENCE-ID) has no rule of its own.")
+            _localize_until(rule, start, self.default)
+            check_rule(rule, start, self.window[1], self.budget)
+        except RuleRefused as error:
+            self.problems.add(str(error), name, "rrule")
+
+    def localized_like(
+        self, item: vDDDTypes, start: date, given: Any, component: Vevent, name: str, property: str
+    ) -> vDDDTypes:
+        """A value of RDATE or EXDATE, a floating one in the zone of the start."""
+        moment = item.dt[0] if isinstance(item.dt, tuple) else item.dt
+        if isinstance(moment, datetime) and moment.tzinfo is None and "TZID" not in given.params:
+            return _with_zone(item, start.tzinfo if isinstance(start, datetime) else None)
+        item.params.update(given.params)
+        if isinstance(item.dt, tuple):
+            self.localized(item, component, name, property)
+            return item
+        return self.localized(item, component, name, property)
+
+    def expand(self, group: Sequence[tuple[str, Vevent]]) -> Iterator[tuple[str, Event]]:
+        """The events of the VEVENTs with one UID."""
+        name, first = group[0]
+        uid = text_of(first, "UID").strip()
+        if len(group) == 1 and not any(p in first for p in ("RRULE", "RDATE", "RECURRENCE-ID")):
+            yield name, to_event(first, uid, self.zone, self.names)
+            return
+        calendar = Calendar()
+        for _, component in group:
+            calendar.add_component(component)
+        try:
+            for series in CalendarQuery(calendar).series:
+                for occurrence in series.between(*self.window):
+                    component = occurrence.as_component(False)
+                    yield (
+                        name,
+                        to_event(component, f"{uid}/{_original(component, group)}", self.zone, self.names),
+                    )
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # The libraries raise any of these for combinations that make no sense.
+            if isinstance(error, Invalid):
+                raise
+            self.problems.add("The recurrence could not be expanded: its dates do not fit together.", name)
+
+
+def _not_a_calendar(why: str) -> Invalid:
+    return Invalid("invalid_calendar", f"Not a complete iCalendar object (RFC 5545): {why}.")
+
+
+def _decode(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _not_a_calendar("it is not UTF-8") from None
+
+
+def _parse(text: str) -> list[Vevent]:
+    with _parsing, warnings.catch_warnings():
+        warnings.simplefilter("ignore", GloballyUniqueTZIDGuessed)
+        tzp.use_default()
+        try:
+            # As bytes: the library takes a text without line breaks for the path of a file.
+            return Calendar.from_ical(text.encode(), multiple=True)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            raise _not_a_calendar("a line could not be understood") from None
+
+
+def _with_zone(value: vDDDTypes, zone: tzinfo | None) -> vDDDTypes:
+    moment: Any = value.dt
+    if isinstance(moment, tuple):
+        begin, end = (part.replace(tzinfo=zone) if isinstance(part, datetime) else part for part in moment)
+        return vDDDTypes((begin, end))
+    return vDDDTypes(moment.replace(tzinfo=zone))
+
+
+def _localize_until(rule: vRecur, start: date, default: ZoneInfo) -> None:
+    """Make UNTIL what dateutil wants: UTC for a rule of times, a date for one of dates.
+
+    A date as the end of a rule of times, which many programs write, includes that day.
+    """
+    values = rule.get("UNTIL")
+    if not isinstance(values, list) or len(values) != 1 or not isinstance(values[0], date):
+        return
+    until = values[0]
+    if until.year < FIRST_YEAR:
+        raise RuleRefused("UNTIL is before any date that a timetable has.")
+    if until.year > LAST_YEAR:
+        until = until.replace(year=LAST_YEAR, day=1)
+    if isinstance(start, datetime):
+        if not isinstance(until, datetime):
+            until = datetime.combine(until, time(23, 59, 59))
+        if until.tzinfo is None:
+            until = until.replace(tzinfo=start.tzinfo)
+        rule["UNTIL"] = [until.astimezone(UTC)]
+    elif isinstance(until, datetime):
+        rule["UNTIL"] = [until.astimezone(default).date() if until.tzinfo else until.date()]
+
+
+def _recurrence_name(moment: Any) -> str:
+    if isinstance(moment, datetime):
+        return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    return f"{moment:%Y%m%d}"
+
+
+def _original(component: Vevent, group: Sequence[tuple[str, Vevent]]) -> str:
+    """The name of an occurrence by the start that its rule gave it, wherever it has been moved since."""
+    recurrence = component["RECURRENCE-ID"]
+    original = recurrence.dt
+    if recurrence.params.get("RANGE") == "THISANDFUTURE":
+        # The library names all later occurrences after the first one that was moved: take the move back.
+        moved = next(c for _, c in group if "RECURRENCE-ID" in c and c["RECURRENCE-ID"].dt == original)
+        original = component["DTSTART"].dt - (moved["DTSTART"].dt - original)
+    master = next((c for _, c in group if "RECURRENCE-ID" not in c), None)
+    if (
+        master is not None
+        and not isinstance(master["DTSTART"].dt, datetime)
+        and isinstance(original, datetime)
+    ):
+        original = original.date()  # some programs give a time where the series has dates
+    return _recurrence_name(original)
