@@ -9,7 +9,7 @@ The server is the embedded PostgreSQL, one for each xdist worker, or the one tha
 ``ROOSTER_TEST_DATABASE_URL`` names (a superuser's URL: databases are created and dropped there).
 
 Tests under tests/unit have no network at all (Unix sockets aside, and a database named by the environment);
-all others reach this machine only.
+all others, and those marked ``enable_socket``, reach this machine only.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ NOT_DURABLE = {
 @pytest.fixture(autouse=True)
 def _network(request: pytest.FixtureRequest) -> Iterator[None]:
     """Keep unit tests off the network, and every other test on this machine."""
-    if UNIT not in request.path.parents:
+    if UNIT not in request.path.parents or request.node.get_closest_marker("enable_socket"):
         socket_allow_hosts(LOOPBACK, allow_unix_socket=True)
     elif "database" in request.fixturenames and "ROOSTER_TEST_DATABASE_URL" in os.environ:
         host = urlsplit(os.environ["ROOSTER_TEST_DATABASE_URL"]).hostname
