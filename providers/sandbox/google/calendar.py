@@ -1,0 +1,179 @@
+"""One person's calendar: what each call of the events resource does to it.
+
+https://developers.google.com/workspace/calendar/api/v3/reference/events. Deleted events are kept as
+``cancelled``: their ids stay taken, ``get`` still finds them, and they can be brought back.
+"""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from datetime import datetime
+from secrets import choice
+from string import ascii_lowercase, digits
+from typing import Any
+
+from providers.sandbox.google import rules
+from providers.sandbox.google.errors import ApiError, not_found
+from providers.sandbox.state import Native, SandboxMailbox
+
+__all__ = ["Calendar", "check_precondition", "serial_of"]
+
+_ID_ALPHABET = digits + ascii_lowercase[:22]
+_READ_ONLY = frozenset(
+    {"kind", "etag", "created", "creator", "organizer", "htmlLink", "hangoutLink", "locked", "updated"}
+)
+_KEPT_BY_UPDATE = _READ_ONLY | {"id", "iCalUID", "eventType", "sequence"}
+_DEFAULTS: dict[str, Any] = {"transparency": "opaque", "visibility": "default", "summary": "", "location": ""}
+
+
+class Calendar:
+    """The primary calendar of a mailbox."""
+
+    def __init__(self, mailbox: SandboxMailbox, now: datetime) -> None:
+        """``now`` is the moment of the call, aware, in UTC."""
+        self.mailbox = mailbox
+        self._now = now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03}Z"
+        self.lost: list[str] = []
+        """What the API dropped of the event without a word."""
+
+    def get(self, id: str) -> Native:
+        """The event, a deleted one too. Raises ``ApiError`` 404."""
+        try:
+            return self.mailbox.events[id]
+        except KeyError:
+            raise not_found() from None
+
+    def insert(self, body: dict[str, Any]) -> Native:
+        """Make an event. Raises ``ApiError``: 409 if its id was ever taken, 400 if it is not allowed."""
+        fields = _without_nulls(body)
+        id = fields.pop("id", None)
+        if id is None:
+            id = "".join(choice(_ID_ALPHABET) for _ in range(26))
+        rules.check_id(id)
+        if id in self.mailbox.events:
+            raise ApiError(409, "duplicate", "The requested identifier already exists.")
+        event = self._complete(id, {k: v for k, v in fields.items() if k not in _READ_ONLY}, None)
+        return self._store(event)
+
+    def import_(self, body: dict[str, Any]) -> Native:
+        """Make a private copy of an event elsewhere. Raises ``ApiError`` 409 for a known iCalUID."""
+        uid = body.get("iCalUID")
+        if not uid:
+            raise ApiError(400, "required", "Missing iCalUID.", location="iCalUID", location_type="body")
+        if any(event["iCalUID"] == uid for event in self.mailbox.events.values()):
+            raise ApiError(409, "duplicate", "The requested identifier already exists.")
+        return self.insert(body)
+
+    def patch(self, id: str, body: dict[str, Any], *, attachments: bool) -> Native:
+        """Change the given fields and no others; null removes one. Objects are merged, lists replaced.
+
+        A deleted event stays deleted unless the status says otherwise.
+        """
+        old = self.get(id)
+        changes = {name: value for name, value in body.items() if name not in _READ_ONLY | {"id", "iCalUID"}}
+        if not attachments:
+            changes.pop("attachments", None)
+        return self._replace(old, _merge(old, changes))
+
+    def update(self, id: str, body: dict[str, Any], *, attachments: bool) -> Native:
+        """Replace all fields that a client may write. A status of confirmed brings a deleted event back."""
+        old = self.get(id)
+        kept = _KEPT_BY_UPDATE if attachments else _KEPT_BY_UPDATE | {"attachments"}
+        fields = {name: value for name, value in _without_nulls(body).items() if name not in kept}
+        return self._replace(old, {name: old[name] for name in kept if name in old} | fields)
+
+    def delete(self, id: str) -> Native:
+        """Cancel the event. Raises ``ApiError`` 404, or 410 if it is deleted already."""
+        event = self.get(id)
+        if event["status"] == "cancelled":
+            raise ApiError(410, "deleted", "Resource has been deleted")
+        return self._store(event | {"status": "cancelled"})
+
+    def copy(self, id: str) -> Native:
+        """What "Duplicate" in a client does: a new id, the same content, private properties included."""
+        fields = deepcopy(self.get(id))
+        for name in _KEPT_BY_UPDATE - {"eventType"}:
+            fields.pop(name, None)
+        return self.insert(fields)
+
+    def existing(self) -> Iterator[Native]:
+        """The events that are not deleted, in the order in which they were made."""
+        return (event for event in self.mailbox.events.values() if event["status"] != "cancelled")
+
+    def _replace(self, old: Native, fields: dict[str, Any]) -> Native:
+        new = self._complete(old["id"], deepcopy(fields), old)
+        if new == old:
+            return old
+        if (new["start"], new["end"]) != (old["start"], old["end"]):
+            new["sequence"] = max(new["sequence"], old["sequence"] + 1)
+        return self._store(new)
+
+    def _complete(self, id: str, fields: dict[str, Any], old: Native | None) -> Native:
+        """The event with everything that the API adds or normalises. Raises ``ApiError`` 400."""
+        start, end = (rules.normalise_time(name, fields.get(name)) for name in ("start", "end"))
+        person = {"email": self.mailbox.address, "self": True}
+        event = {
+            "kind": "calendar#event",
+            "etag": "",
+            "id": id,
+            "status": "confirmed",
+            "htmlLink": f"https://www.google.com/calendar/event?eid={id}",
+            "created": self._now,
+            "updated": self._now,
+            "creator": person,
+            "organizer": person,
+            "iCalUID": f"{id}@google.com",
+            "sequence": 0,
+            "reminders": {"useDefault": True},
+            "eventType": "default",
+        }
+        event |= (old and {name: old[name] for name in _KEPT_BY_UPDATE if name in old}) or {}
+        event |= fields | {"start": start, "end": end}
+        for name, default in _DEFAULTS.items():
+            if event.get(name) == default:
+                del event[name]
+        rules.check_event(event)
+        self.lost = rules.normalise_properties(event)
+        return event
+
+    def _store(self, event: Native) -> Native:
+        event["etag"] = f'"{self.mailbox.next_serial():016d}"'
+        event["updated"] = self._now
+        # In place: whoever holds the event sees the change.
+        kept = self.mailbox.events.setdefault(event["id"], {})
+        if kept is not event:
+            kept.clear()
+            kept.update(event)
+        return kept
+
+
+def serial_of(event: Native) -> int:
+    """The mailbox's serial at the last change of the event."""
+    return int(event["etag"].strip('"'))
+
+
+def check_precondition(event: Native, if_match: str | None) -> None:
+    """Raise ``ApiError`` 412 if the client's ``If-Match`` names another version (RFC 9110 §13.1.1)."""
+    if if_match is None or if_match == "*":
+        return
+    if event["etag"] not in [tag.strip() for tag in if_match.split(",")]:
+        raise ApiError(
+            412, "conditionNotMet", "Precondition Failed", location="If-Match", location_type="header"
+        )
+
+
+def _without_nulls(value: dict[str, Any]) -> dict[str, Any]:
+    return _merge({}, value)
+
+
+def _merge(old: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """JSON Merge Patch (RFC 7396), which is what the API's patch does."""
+    merged = deepcopy(old)
+    for name, value in changes.items():
+        if value is None:
+            merged.pop(name, None)
+        elif isinstance(value, dict):
+            inner = merged.get(name)
+            merged[name] = _merge(inner if isinstance(inner, dict) else {}, value)
+        else:
+            merged[name] = deepcopy(value)
+    return merged

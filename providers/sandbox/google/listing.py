@@ -1,0 +1,163 @@
+"""The ``list`` call: filters, order, pages and incremental synchronization.
+
+https://developers.google.com/workspace/calendar/api/v3/reference/events/list and
+https://developers.google.com/workspace/calendar/api/guides/sync
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any
+
+from providers.sandbox.google.calendar import serial_of
+from providers.sandbox.google.errors import ApiError, invalid
+from providers.sandbox.google.rules import CALENDAR_ZONE, instant
+from providers.sandbox.state import Native, SandboxMailbox
+
+__all__ = ["list_events"]
+
+DEFAULT_PAGE, LARGEST_PAGE = 250, 2500
+_NOT_WITH_SYNC_TOKEN = (
+    "iCalUID",
+    "orderBy",
+    "privateExtendedProperty",
+    "q",
+    "sharedExtendedProperty",
+    "timeMin",
+    "timeMax",
+    "updatedMin",
+)
+
+
+def list_events(mailbox: SandboxMailbox, query: dict[str, Any], access_role: str) -> dict[str, Any]:
+    """One page of events.
+
+    Raises ``ApiError`` 400 for parameters that do not go together, and 410 for a synchronization token
+    that is not valid any more.
+    """
+    since = _since(mailbox, query)
+    found = [event for event in mailbox.events.values() if _matches(event, query, since)]
+    if query.get("singleEvents") and any("recurrence" in event for event in found):
+        raise ApiError(501, "notImplemented", "The sandbox does not expand recurring events.")
+    found = _ordered(found, query)
+    start = _position(found, query["pageToken"]) if "pageToken" in query else 0
+    size = min(query.get("maxResults", DEFAULT_PAGE), LARGEST_PAGE)
+    page = found[start : start + size]
+    answer: dict[str, Any] = {
+        "kind": "calendar#events",
+        "etag": f'"p{mailbox.serial:015d}"',
+        "summary": mailbox.address,
+        "description": "",
+        "updated": max((event["updated"] for event in found), default="1970-01-01T00:00:00.000Z"),
+        "timeZone": CALENDAR_ZONE,
+        "accessRole": access_role,
+        "defaultReminders": [{"method": "popup", "minutes": 10}],
+        "items": page,
+    }
+    if start + size < len(found):
+        answer["nextPageToken"] = _encode(page[-1]["id"])
+    elif not any(name in query for name in _NOT_WITH_SYNC_TOKEN):
+        answer["nextSyncToken"] = _encode(f"serial {mailbox.serial}")
+    return answer
+
+
+def _encode(text: str) -> str:
+    return urlsafe_b64encode(text.encode()).decode()
+
+
+def _decode(token: str) -> str:
+    return urlsafe_b64decode(token.encode()).decode()
+
+
+def _since(mailbox: SandboxMailbox, query: dict[str, Any]) -> int | None:
+    """The serial that an incremental synchronization starts from."""
+    if "syncToken" not in query:
+        return None
+    for name in _NOT_WITH_SYNC_TOKEN:
+        if name in query:
+            raise invalid(f"Sync token cannot be used together with {name}.", "syncToken")
+    try:
+        word, _, serial = _decode(query["syncToken"]).partition(" ")
+        if word == "serial" and int(serial) <= mailbox.serial:
+            return int(serial)
+    except ValueError:
+        pass
+    raise ApiError(
+        410,
+        "fullSyncRequired",
+        "Sync token is no longer valid, a full sync is required.",
+        domain="calendar",
+        location="syncToken",
+    )
+
+
+def _position(found: list[Native], token: str) -> int:
+    """Pages start after an event, not at a number: deletions between two pages hide nothing."""
+    try:
+        after = _decode(token)
+    except ValueError:
+        raise invalid("Invalid page token value.", "pageToken") from None
+    for index, event in enumerate(found):
+        if event["id"] == after:
+            return index + 1
+    raise invalid("Invalid page token value.", "pageToken")
+
+
+def _ordered(found: list[Native], query: dict[str, Any]) -> list[Native]:
+    order = query.get("orderBy")
+    if order == "startTime":
+        if not query.get("singleEvents"):
+            raise ApiError(
+                400, "badRequest", "The requested ordering is not available for the particular query."
+            )
+        return sorted(found, key=lambda event: instant(event["start"]))
+    if order == "updated":
+        return sorted(found, key=lambda event: str(event["updated"]))
+    return found
+
+
+def _matches(event: Native, query: dict[str, Any], since: int | None) -> bool:
+    if since is not None:
+        return serial_of(event) > since
+    if "timeMin" in query and "timeMax" in query and query["timeMin"] >= query["timeMax"]:
+        raise ApiError(
+            400,
+            "timeRangeEmpty",
+            "The specified time range is empty.",
+            domain="calendar",
+            location="timeMax",
+        )
+    with_deleted = query.get("showDeleted") or "updatedMin" in query
+    if event["status"] == "cancelled" and not with_deleted:
+        return False
+    return (
+        _has_properties(event, "private", query.get("privateExtendedProperty", ()))
+        and _has_properties(event, "shared", query.get("sharedExtendedProperty", ()))
+        and ("iCalUID" not in query or event["iCalUID"] == query["iCalUID"])
+        and ("eventTypes" not in query or event["eventType"] in query["eventTypes"])
+        and ("timeMin" not in query or instant(event["end"]) > query["timeMin"])
+        and ("timeMax" not in query or instant(event["start"]) < query["timeMax"])
+        and ("updatedMin" not in query or event["updated"] >= _stamp(query["updatedMin"]))
+        and ("q" not in query or _mentions(event, query["q"]))
+    )
+
+
+def _has_properties(event: Native, side: str, constraints: Any) -> bool:
+    """All constraints hold; each is ``name=value``."""
+    properties = event.get("extendedProperties", {}).get(side, {})
+    for constraint in constraints:
+        name, equals, value = constraint.partition("=")
+        if not name or not equals:
+            raise invalid("Invalid extended property constraint.", f"{side}ExtendedProperty")
+        if properties.get(name) != value:
+            return False
+    return True
+
+
+def _stamp(moment: Any) -> str:
+    from datetime import UTC
+
+    return str(moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"))
+
+
+def _mentions(event: Native, text: str) -> bool:
+    words = " ".join(str(event.get(name, "")) for name in ("summary", "description", "location"))
+    return text.casefold() in words.casefold()
