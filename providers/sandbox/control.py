@@ -24,6 +24,8 @@ EVENT = EVENTS + "/{id:.+}"
 
 TEXTS = ("title", "location", "description")
 EVENT_FIELDS = {*TEXTS, "start", "end", "timeZone", "allDay", "categories", "showAs", "reminderMinutes"}
+NEW_EVENT = {"title": "", "timeZone": "Europe/Amsterdam", "allDay": False}
+"""What an event of the person's own has where the request does not say."""
 REFUSALS: dict[int, type[web.HTTPClientError]] = {
     400: web.HTTPBadRequest,
     404: web.HTTPNotFound,
@@ -69,13 +71,18 @@ class _Control:
         if "copyOf" in body:
             native = dialect.copy(mailbox, self._event(dialect, mailbox, str(body["copyOf"])))
         else:
-            native = dialect.create(mailbox, _event(body, complete=True))
+            event = {**NEW_EVENT, **_fields(body)}
+            _check_times(event)
+            native = dialect.create(mailbox, event)
         return web.json_response(dialect.describe(native), status=201)
 
     async def change_event(self, request: web.Request) -> web.Response:
+        """Changes the given fields. With none, only the version moves on, as Exchange does on its own."""
         dialect, mailbox = self._find(request)
         native = self._event(dialect, mailbox, request.match_info["id"])
-        dialect.change(mailbox, native, _event(await _body(request), complete=False))
+        fields = _fields(await _body(request))
+        _check_times({**dialect.describe(native), **fields})
+        dialect.change(mailbox, native, fields)
         return web.json_response(dialect.describe(native))
 
     async def remove_event(self, request: web.Request) -> web.Response:
@@ -190,12 +197,10 @@ async def _body(request: web.Request) -> dict[str, Any]:
     return body
 
 
-def _event(body: dict[str, Any], *, complete: bool) -> dict[str, Any]:
-    """The event's fields in the common shape, checked. A new event needs at least start and end."""
+def _fields(body: dict[str, Any]) -> dict[str, Any]:
+    """The event's fields in the common shape, each checked by itself."""
     if unknown := body.keys() - EVENT_FIELDS:
         _refuse(422, "unknown_field", f"An event has no {_listed(unknown)}; it has {_listed(EVENT_FIELDS)}.")
-    if complete and not {"start", "end"} <= body.keys():
-        _refuse(422, "missing_field", "An event needs a start and an end.")
     problems = [
         *(f"{name} has to be a string" for name in TEXTS if not isinstance(body.get(name, ""), str)),
         *(
@@ -220,6 +225,19 @@ def _event(body: dict[str, Any], *, complete: bool) -> dict[str, Any]:
     if problems:
         _refuse(422, "bad_event", "; ".join(problems) + ".")
     return body
+
+
+def _check_times(event: dict[str, Any]) -> None:
+    """Start and end of a whole event are there and fit each other and ``allDay``."""
+    if not {"start", "end"} <= event.keys():
+        _refuse(422, "missing_field", "An event needs a start and an end.")
+    start, end = (datetime.fromisoformat(event[field]) for field in ("start", "end"))
+    if event["allDay"] and any(len(event[field]) != len("2000-01-01") for field in ("start", "end")):
+        _refuse(422, "bad_event", "start and end of an all-day event have to be dates, the end exclusive.")
+    zone = ZoneInfo(event["timeZone"])
+    start, end = (time if time.tzinfo else time.replace(tzinfo=zone) for time in (start, end))
+    if end < start or (event["allDay"] and end == start):
+        _refuse(422, "bad_event", "The end has to be after the start.")
 
 
 def _is_time(value: object) -> bool:

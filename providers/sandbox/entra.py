@@ -4,6 +4,7 @@ Client credentials with a secret or a certificate: learn.microsoft.com/entra/ide
 v2-oauth2-client-creds-grant-flow; errors: reference-error-codes there.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -13,7 +14,7 @@ import jwt
 import msgspec
 from aiohttp import web
 
-from providers.sandbox.faults import cut_connection
+from providers.sandbox.faults import cut_connection, send_half
 from providers.sandbox.state import State
 
 __all__ = ["InvalidToken", "application_of", "routes"]
@@ -97,7 +98,7 @@ class _Entra:
         """No keys: access tokens for Graph are not for clients to read."""
         return web.json_response({"keys": []})
 
-    async def token(self, request: web.Request) -> web.Response:
+    async def token(self, request: web.Request) -> web.StreamResponse:
         """A token for an application that proves to be the one that is registered."""
         self._state.stats.request(TYPE, "token", len(await request.read()))
         self._state.stats.operation(TYPE, "token")
@@ -115,8 +116,17 @@ class _Entra:
             return self._refused(UNAVAILABLE, fault.retry_after)
         if kind == "deny":
             return self._refused(_Refusal(401, "invalid_client", 7000215, "Invalid client secret provided."))
+        if kind == "gone":
+            return self._refused(self._no_tenant(request.match_info["tenant"]))
         refused = self._check(request.match_info["tenant"], form)
-        return self._issue(form["scope"]) if refused is None else self._refused(refused)
+        if refused is not None:
+            return self._refused(refused)
+        issued = json.dumps(self._issue(form["scope"])).encode()
+        if kind == "partial":
+            return await send_half(request, 200, issued)
+        return web.Response(
+            body=issued, content_type="application/json", headers={"Cache-Control": "no-store"}
+        )
 
     def _check(self, tenant: str, form: Mapping[str, str]) -> _Refusal | None:
         """What is wrong with the request, if anything."""
@@ -168,7 +178,7 @@ class _Entra:
             return problem
         return None
 
-    def _issue(self, scope: str) -> web.Response:
+    def _issue(self, scope: str) -> dict[str, Any]:
         now = self._state.now()
         credentials = self._state.credentials
         token = jwt.encode(
@@ -186,13 +196,12 @@ class _Entra:
             algorithm="HS256",
         )
         seconds = int(LIFETIME.total_seconds())
-        answer = {
+        return {
             "token_type": "Bearer",
             "expires_in": seconds,
             "ext_expires_in": seconds,
             "access_token": token,
         }
-        return web.json_response(answer, headers={"Cache-Control": "no-store"})
 
     def _no_tenant(self, tenant: str) -> _Refusal:
         return _Refusal(400, "invalid_request", 90002, f"Tenant '{tenant}' not found.")

@@ -207,19 +207,18 @@ class State:
 
     def put_mailbox(self, mailbox: SandboxMailbox) -> None:
         """Take in a mailbox as it is, in the place of one with the same address."""
-        self.mailboxes[mailbox.type, mailbox.address.casefold()] = mailbox
+        key = (mailbox.type, mailbox.address.casefold())
+        if key in self.mailboxes:
+            self.set_aliases(self.mailboxes[key], [])
+        self.mailboxes[key] = mailbox
         self.set_aliases(mailbox, mailbox.aliases)
 
     def set_aliases(self, mailbox: SandboxMailbox, aliases: list[str]) -> None:
         """The other addresses of the mailbox, in place of those it had."""
-        key = mailbox.address.casefold()
-        stale = [
-            alias for alias, address in self._aliases.items() if address == key and alias[0] == mailbox.type
-        ]
-        for alias in stale:
-            del self._aliases[alias]
+        for alias in mailbox.aliases:
+            self._aliases.pop((mailbox.type, alias), None)
         mailbox.aliases = [alias.casefold() for alias in aliases]
-        self._aliases |= {(mailbox.type, alias): key for alias in mailbox.aliases}
+        self._aliases |= {(mailbox.type, alias): mailbox.address.casefold() for alias in mailbox.aliases}
 
     def remove_mailbox(self, type: str, address: str) -> bool:
         """Take a mailbox away, so that its address is not found any more. False if there is none."""

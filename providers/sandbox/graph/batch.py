@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
-from providers.sandbox.graph.errors import GraphError, unavailable
-from providers.sandbox.graph.limits import CONCURRENT, over_concurrency
+from providers.sandbox.graph.errors import GraphError, over_concurrency, unavailable
+from providers.sandbox.graph.limits import CONCURRENT
 from providers.sandbox.graph.service import Answer, Call, Service
 
 __all__ = ["LARGEST", "carry_out", "parse"]

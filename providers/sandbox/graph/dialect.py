@@ -30,8 +30,8 @@ class GraphDialect:
             "id": native["id"],
             "version": native["changeKey"],
             "title": native["subject"] or "",
-            "start": start.date().isoformat() if all_day else start.astimezone(UTC).isoformat(),
-            "end": end.date().isoformat() if all_day else end.astimezone(UTC).isoformat(),
+            "start": start.date().isoformat() if all_day else _utc(start),
+            "end": end.date().isoformat() if all_day else _utc(end),
             "timeZone": zones.iana_name(native["start"].get("timeZone") or "UTC"),
             "allDay": all_day,
             "location": native["location"]["displayName"],
@@ -114,6 +114,10 @@ def _time(text: str, time_zone: str, *, all_day: bool) -> dict[str, str]:
     if moment.tzinfo is not None:
         moment = moment.astimezone(ZoneInfo(zones.iana_name(name) or "UTC")).replace(tzinfo=None)
     return {"dateTime": moment.isoformat(), "timeZone": name}
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _now() -> datetime:

@@ -8,7 +8,9 @@ __all__ = [
     "bad_uri",
     "invalid_request",
     "item_not_found",
+    "over_concurrency",
     "request_body_read",
+    "too_many_requests",
     "unavailable",
     "user_not_found",
 ]
@@ -47,6 +49,18 @@ def user_not_found() -> GraphError:
 def access_denied() -> GraphError:
     """The application may not use this mailbox."""
     return GraphError(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
+
+
+def over_concurrency(retry_after: float | None = None) -> GraphError:
+    """More than four requests at once for one mailbox."""
+    return GraphError(
+        429, "ApplicationThrottled", "Application is over its MailboxConcurrency limit.", retry_after
+    )
+
+
+def too_many_requests(retry_after: float | None = None) -> GraphError:
+    """Graph itself, not a service behind it, has had too many: learn.microsoft.com/graph/throttling."""
+    return GraphError(429, "TooManyRequests", "Too many requests. Please retry later.", retry_after)
 
 
 def unavailable(retry_after: float | None = None) -> GraphError:

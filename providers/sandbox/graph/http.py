@@ -10,8 +10,8 @@ from aiohttp import web
 from providers.sandbox import entra
 from providers.sandbox.faults import cut_connection, send_half
 from providers.sandbox.graph import batch
-from providers.sandbox.graph.errors import GraphError, access_denied, unavailable
-from providers.sandbox.graph.service import TYPE, Answer, Call, ConnectionCut, Service, throttled
+from providers.sandbox.graph.errors import GraphError, access_denied, too_many_requests, unavailable
+from providers.sandbox.graph.service import TYPE, Answer, Call, ConnectionCut, Service
 from providers.sandbox.state import State
 
 __all__ = ["GraphHttp"]
@@ -55,7 +55,7 @@ class GraphHttp:
             if fault is not None:
                 match kind:
                     case "throttle":
-                        raise throttled(fault)
+                        raise too_many_requests(fault.retry_after)
                     case "unavailable":
                         raise unavailable(fault.retry_after)
                     case "deny":

@@ -9,18 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from providers.sandbox.graph.errors import GraphError
+from providers.sandbox.graph.errors import GraphError, over_concurrency
 
-__all__ = ["CONCURRENT", "Limits", "over_concurrency"]
+__all__ = ["CONCURRENT", "Limits"]
 
 CONCURRENT = 4
 REQUESTS = 10_000
 WINDOW = timedelta(minutes=10)
-
-
-def over_concurrency() -> GraphError:
-    """Too many at once: the answer does not say when to come back, as the field reports."""
-    return GraphError(429, "ApplicationThrottled", "Application is over its MailboxConcurrency limit.")
 
 
 class Limits:

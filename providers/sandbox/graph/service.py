@@ -14,6 +14,7 @@ from providers.sandbox.graph.errors import (
     bad_uri,
     invalid_request,
     item_not_found,
+    over_concurrency,
     unavailable,
     user_not_found,
 )
@@ -97,7 +98,7 @@ class Service:
             return self._carry_out(call)
         match fault.fault:
             case "throttle":
-                raise throttled(fault)
+                raise over_concurrency(fault.retry_after)
             case "unavailable":
                 raise unavailable(fault.retry_after)
             case "deny":
@@ -157,6 +158,10 @@ class Service:
 
     def _carry_out(self, call: Call) -> Answer:
         path, _, query = call.url.partition("?")
+        if re.match(r"/me(/|$)", path):
+            raise GraphError(
+                400, "BadRequest", "/me request is only valid with delegated authentication flow."
+            )
         match = PATH.fullmatch(path)
         if match is None:
             raise GraphError(400, "BadRequest", f"Resource not found for the segment in '{path}'.")
@@ -271,13 +276,6 @@ class Service:
             path = call.url.partition("?")[0]
             body["@odata.nextLink"] = f"{self._base_url()}/v1.0{path}?{urlencode(following, quote_via=quote)}"
         return Answer(status=200, body=body, headers=applied(call))
-
-
-def throttled(fault: Fault) -> GraphError:
-    """Too many requests; some such answers say when to come back, some do not."""
-    return GraphError(
-        429, "ApplicationThrottled", "Application is over its MailboxConcurrency limit.", fault.retry_after
-    )
 
 
 def calendar_id(mailbox: SandboxMailbox) -> str:

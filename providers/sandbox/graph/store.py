@@ -23,11 +23,15 @@ __all__ = ["SETTABLE", "Shape", "as_text", "change", "create", "etag", "own_id",
 IMMUTABLE = "AAkA"
 MUTABLE = "AAMk"
 
+NO_LOCATION = {"displayName": ""}
+LOCATION_TYPES = {"locationType": "default", "uniqueIdType": "unknown"}
+NO_BODY = {"contentType": "text", "content": ""}
 DEFAULTS: Native = {
     "subject": "",
-    "body": {"contentType": "text", "content": ""},
+    "body": NO_BODY,
     "isAllDay": False,
-    "location": {"displayName": ""},
+    "location": NO_LOCATION,
+    "locations": [],
     "categories": [],
     "showAs": "busy",
     "sensitivity": "normal",
@@ -108,8 +112,8 @@ def show(mailbox: SandboxMailbox, event: Native, shape: Shape) -> dict[str, Any]
         "end": _floating(event["end"]) if floating else _shown_time(event, "end", shape),
         "body": _shown_body(event["body"], plain=shape.text_body),
         "bodyPreview": as_text(event["body"])[:255],
-        "location": {"locationType": "default", "uniqueIdType": "unknown", **event["location"]},
-        "locations": [event["location"]] if event["location"].get("displayName") else [],
+        "location": {**LOCATION_TYPES, **event["location"]},
+        "locations": [{**LOCATION_TYPES, **location} for location in event["locations"]],
         "organizer": {"emailAddress": {"name": mailbox.address, "address": mailbox.address}},
         "isOrganizer": True,
         "isCancelled": False,
@@ -136,14 +140,18 @@ def _set(event: Native, given: dict[str, Any]) -> None:
     for name in ("singleValueExtendedProperties", "multiValueExtendedProperties"):
         if name in values:
             values[name] = merged(event[name], values[name])
-    if "locations" in values and "location" not in values:
-        values["location"] = (values["locations"] or [{"displayName": ""}])[0]
-    values.pop("locations", None)
-    for name, empty in (("location", {"displayName": ""}), ("body", {"contentType": "text", "content": ""})):
+    for name, empty in (("location", NO_LOCATION), ("body", NO_BODY)):
         if name in values and values[name] is None:
             values[name] = empty
-    if "location" in values and values["location"].get("displayName") is None:
-        values["location"] = {**values["location"], "displayName": ""}
+    # "The location and locations properties always correspond with each other": the event resource's page.
+    if "location" in values:
+        values["location"] = {
+            **values["location"],
+            "displayName": values["location"].get("displayName") or "",
+        }
+        values["locations"] = [values["location"]] if values["location"]["displayName"] else []
+    elif "locations" in values:
+        values["location"] = {**NO_LOCATION, **values["locations"][0]} if values["locations"] else NO_LOCATION
     event.update(values)
 
 

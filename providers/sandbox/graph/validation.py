@@ -46,9 +46,6 @@ READ_ONLY = frozenset(
         "webLink",
     }
 )
-MAX_SUBJECT = 255
-"""Exchange's PidTagSubject in the clients; longer ones are refused ([MS-OXPROPS] 2.1033 has no limit,
-Exchange Online answers ErrorPropertyValidationFailure)."""
 
 
 class _Type(msgspec.Struct, forbid_unknown_fields=True):
@@ -160,8 +157,6 @@ def checked(body: object, *, creating: bool) -> dict[str, Any]:
     if given.get("body") is not None:
         content_type = _member(given["body"].get("contentType") or "text", BODY_TYPES)
         given["body"] = {"contentType": content_type, "content": given["body"].get("content") or ""}
-    if len(given.get("subject") or "") > MAX_SUBJECT:
-        raise GraphError(400, "ErrorPropertyValidationFailure", "At least one property failed validation.")
     for item in [
         *given.get("singleValueExtendedProperties", []),
         *given.get("multiValueExtendedProperties", []),
