@@ -62,7 +62,8 @@ class Sandbox:
         self._wanted_port = port
         self._path = None if state_file is None else Path(state_file).absolute()
         self._file: StateFile | None = None
-        self._unsaved: asyncio.TimerHandle | None = None
+        self.saving: asyncio.Task[None] | None = None
+        """The writing of the latest changes to the state file, while that is going to happen."""
         self._exit = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -117,7 +118,7 @@ class Sandbox:
         self._file = StateFile(self._path)
         stack.callback(self._file.close)
         self._file.load(self.state)
-        stack.callback(self._save)
+        stack.push_async_callback(self._save_at_last, self._file)
         return folder, self._file.setup()
 
     def _application(self) -> web.Application:
@@ -141,15 +142,19 @@ class Sandbox:
         try:
             return await handler(request)
         finally:
-            if self._file is not None and self._unsaved is None:
-                self._unsaved = asyncio.get_running_loop().call_later(SAVE_AFTER, self._save)
+            if self._file is not None and self.saving is None:
+                self.saving = asyncio.create_task(self._save_soon(self._file))
 
-    def _save(self) -> None:
-        if self._unsaved is not None:
-            self._unsaved.cancel()
-            self._unsaved = None
-        if self._file is not None:
-            self._file.save(self.state)
+    async def _save_soon(self, file: StateFile) -> None:
+        await asyncio.sleep(SAVE_AFTER)
+        # From here on a change is the next saving's matter.
+        self.saving = None
+        file.save(self.state)
+
+    async def _save_at_last(self, file: StateFile) -> None:
+        if self.saving is not None:
+            self.saving.cancel()
+        file.save(self.state)
 
 
 def _listen(port: int) -> socket.socket:
