@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 __all__ = [
+    "BadRequest",
     "Conflict",
     "Forbidden",
     "Invalid",
@@ -37,6 +38,12 @@ class RoosterError(Exception):
         self.code = code
         self.message = message
         self.problems = problems
+
+
+class BadRequest(RoosterError):
+    """The request cannot be understood: a parameter is missing, malformed, or of no known value."""
+
+    status = 400
 
 
 class Invalid(RoosterError):

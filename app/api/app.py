@@ -1,0 +1,112 @@
+"""The HTTP API as one ASGI application."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from litestar import Litestar, Request, Router
+from litestar.di import Provide
+from litestar.middleware import DefineMiddleware
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+from app.api.asgi import EncodedPaths, Measured, Parameters
+from app.api.auth import Authentication, Caller, reader_reads
+from app.api.errors import V0_PREFIX, exception_handlers
+from app.api.health import observing_handlers
+from app.api.v0_synchronizations import synchronization_handlers
+from app.api.v0_users import user_handlers
+from app.clock import Clock
+from app.config import Config
+from app.database.types import Pool
+from app.provisioning.runs import RunWatcher
+from providers.contract import Adapter
+
+__all__ = ["create_app"]
+
+DESCRIPTION = """\
+Rooster puts each person's timetable into their mailbox calendar, keeps it true, and takes out exactly \
+what it put in. `/api/v0` says who has a synchronization with which mailbox; `/api/v1` takes the \
+timetables, and shows what has become of them."""
+
+
+def create_app(pool: Pool, adapters: Mapping[str, Adapter], config: Config, clock: Clock) -> Litestar:
+    """The application. Whoever calls this opens and closes what is given.
+
+    Handlers find it under the names ``pool``, ``adapters``, ``config`` and ``clock``, and who calls as
+    ``caller``.
+    """
+    watcher = RunWatcher(pool)
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await watcher.close()
+
+    def caller(request: Request[Any, Any, Any]) -> Caller:
+        found: Caller = request.user
+        return found
+
+    parts = {"pool": pool, "adapters": adapters, "config": config, "clock": clock, "watcher": watcher}
+    app = Litestar(
+        route_handlers=[
+            Router(V0_PREFIX, route_handlers=[*user_handlers, *synchronization_handlers]),
+            *observing_handlers,
+        ],
+        dependencies={
+            **{name: Provide(_always(part), sync_to_thread=False) for name, part in parts.items()},
+            "caller": Provide(caller, sync_to_thread=False),
+        },
+        guards=[reader_reads],
+        middleware=[Parameters, DefineMiddleware(Authentication, pool=pool)],
+        exception_handlers=exception_handlers,
+        lifespan=[lifespan],
+        openapi_config=_openapi(),
+        logging_config=None,
+    )
+    app.asgi_handler = Measured(EncodedPaths(app.asgi_handler))
+    return app
+
+
+def _always(part: Any) -> Any:
+    def provide() -> Any:
+        return part
+
+    return provide
+
+
+def _version() -> str:
+    try:
+        return version("rooster-timetables")
+    except PackageNotFoundError:
+        return "0 (not installed)"
+
+
+def _openapi() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Rooster",
+        version=_version(),
+        description=DESCRIPTION,
+        openapi_router=Router("/schema", route_handlers=[], opt={"public": True}, include_in_schema=False),
+        render_plugins=[
+            JsonRenderPlugin(path="/openapi.json"),
+            YamlRenderPlugin(path="/openapi.yaml"),
+        ],
+        components=Components(
+            security_schemes={
+                "apiToken": SecurityScheme(
+                    type="apiKey",
+                    name="apiToken",
+                    security_scheme_in="header",
+                    description="The convention of the v0 API. A token with the role frontend also sends"
+                    " `requestedAuth: USERNAME`.",
+                ),
+                "bearer": SecurityScheme(type="http", scheme="bearer"),
+            }
+        ),
+        security=[{"apiToken": []}, {"bearer": []}],
+    )

@@ -1,0 +1,91 @@
+"""``/healthz``, ``/readyz`` and ``/metrics`` (CONTRACT §8)."""
+
+import asyncpg
+import msgspec
+from litestar import Response, get
+from litestar.openapi.datastructures import ResponseSpec
+from prometheus_client import REGISTRY, CollectorRegistry, Gauge, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
+
+from app.api.auth import staff_only
+from app.api.dependencies import InjectedClock, InjectedPool
+from app.api.openapi import problems
+from app.database.migrate import SchemaError, check
+from app.database.queries import query
+
+__all__ = ["observing_handlers"]
+
+TAGS = ["Observing"]
+
+
+class Health(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``ok``, or ``unavailable`` with what is missing in ``detail``."""
+
+    status: str
+    detail: str | None = None
+
+
+@get("/healthz", opt={"public": True}, tags=TAGS, summary="Whether the process answers", security=[{}])
+async def healthz() -> Health:
+    return Health("ok")
+
+
+@get(
+    "/readyz",
+    opt={"public": True},
+    tags=TAGS,
+    summary="Whether the database answers and is at this version",
+    responses={503: ResponseSpec(Health, description="Not now.", generate_examples=False)},
+    security=[{}],
+)
+async def readyz(pool: InjectedPool) -> Response[Health]:
+    try:
+        async with pool.acquire(timeout=5) as connection:
+            await check(connection)
+    except SchemaError as error:
+        return Response(Health("unavailable", error.message), status_code=503)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return Response(Health("unavailable", "The database does not answer."), status_code=503)
+    return Response(Health("ok"))
+
+
+@get(
+    "/metrics",
+    guards=[staff_only],
+    tags=TAGS,
+    summary="Metrics for Prometheus",
+    media_type=CONTENT_TYPE_PLAIN_1_0_0,
+    responses=problems(),
+)
+async def metrics(pool: InjectedPool, clock: InjectedClock) -> Response[str]:
+    """What this process has counted, and what the database holds now: the same from every process."""
+    registry = CollectorRegistry()
+    synchronizations = Gauge(
+        "rooster_synchronizations",
+        "Current synchronizations, by type and status.",
+        ["type", "status"],
+        registry=registry,
+    )
+    due = Gauge(
+        "rooster_mailboxes_due", "Mailboxes that wait for a worker, by type.", ["type"], registry=registry
+    )
+    ledger = Gauge(
+        "rooster_ledger_rows",
+        "Events by what is to be done: those that are present are the planner's estimate.",
+        ["state"],
+        registry=registry,
+    )
+    unlinks = Gauge("rooster_unlinks_open", "Unlinkings that are not done yet.", registry=registry)
+    async with pool.acquire() as connection:
+        for row in await connection.fetch(query("metrics.synchronizations")):
+            synchronizations.labels(row["type"], row["status"]).set(row["count"])
+        for row in await connection.fetch(query("metrics.due"), clock()):
+            due.labels(row["type"]).set(row["count"])
+        for row in await connection.fetch(query("metrics.ledger")):
+            ledger.labels(row["state"]).set(row["count"])
+        unlinks.set(await connection.fetchval(query("metrics.unlinks")))
+    text = (generate_latest(REGISTRY) + generate_latest(registry)).decode()
+    return Response(text, media_type=CONTENT_TYPE_PLAIN_1_0_0)
+
+
+observing_handlers = [healthz, readyz, metrics]

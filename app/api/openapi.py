@@ -1,0 +1,160 @@
+"""How operations are described in the OpenAPI document, beyond what their signatures say."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import (
+    Example,
+    OpenAPIMediaType,
+    OpenAPIType,
+    Operation,
+    Parameter,
+    RequestBody,
+    Schema,
+)
+
+from app.api.errors import ProblemDetails, V0Error
+from app.provisioning.unlink import Mode
+
+__all__ = [
+    "OptionalUnlinkOperation",
+    "UnlinkOperation",
+    "array",
+    "form_operation",
+    "problems",
+    "text",
+    "v0_errors",
+]
+
+MEANINGS = {
+    400: ("The request cannot be understood.", "bad_request", "unlinkMode: expected one of UNLINK_ONLY, …"),
+    401: ("No valid API token.", "unauthorized", "A valid API token is needed."),
+    403: (
+        "The token's role does not reach that far.",
+        "forbidden",
+        "This needs a token with the role admin.",
+    ),
+    404: ("There is no such thing.", "user_not_found", "There is no user with this username."),
+    409: ("Not possible in the present state.", "user_exists", "There is a user with this username already."),
+    412: (
+        "It has changed since it was last seen.",
+        "revision_mismatch",
+        "Read it again, then repeat the change.",
+    ),
+    413: ("The request is larger than what is accepted.", "too_large", "The body is too large."),
+    415: ("The body is of no known media type.", "unsupported_media_type", "Content-Type: expected …"),
+    422: ("Understood, and not acceptable.", "unknown_user", "username: there is no such user."),
+    503: ("The database does not answer.", "database_unavailable", "The database does not answer."),
+    550: (
+        "No access to the mailbox, or no such mailbox.",
+        "no_access",
+        "No access to the mailbox: the service account has no rights to it.",
+    ),
+}
+USUAL = (400, 401, 403, 503)
+"""Answers that every operation behind a token can give."""
+
+
+def v0_errors(*statuses: int) -> dict[int, ResponseSpec]:
+    """The errors of an operation of the provisioning API: these, and the usual ones."""
+    return {
+        status: ResponseSpec(
+            V0Error,
+            description=MEANINGS[status][0],
+            generate_examples=False,
+            examples=[
+                Example(
+                    value={
+                        "errorType": MEANINGS[status][1],
+                        "errorMessage": MEANINGS[status][2],
+                        "status": "error",
+                    }
+                )
+            ],
+        )
+        for status in sorted({*USUAL, *statuses})
+    }
+
+
+def problems(*statuses: int) -> dict[int, ResponseSpec]:
+    """The errors of any other operation, by RFC 9457: these, and the usual ones."""
+    return {
+        status: ResponseSpec(
+            ProblemDetails,
+            description=MEANINGS[status][0],
+            generate_examples=False,
+            media_type="application/problem+json",
+            examples=[
+                Example(
+                    value={
+                        "title": MEANINGS[status][0],
+                        "status": status,
+                        "code": MEANINGS[status][1],
+                        "detail": MEANINGS[status][2],
+                    }
+                )
+            ],
+        )
+        for status in sorted({*USUAL, *statuses})
+    }
+
+
+def text(description: str, *, max_length: int | None = None, min_length: int | None = None) -> Schema:
+    """A text of a body."""
+    return Schema(
+        type=OpenAPIType.STRING, description=description, max_length=max_length, min_length=min_length
+    )
+
+
+def array(items: Schema, description: str) -> Schema:
+    """A repeatable field of a body."""
+    return Schema(type=OpenAPIType.ARRAY, items=items, description=description)
+
+
+def form_operation(
+    properties: Mapping[str, Schema],
+    example: Mapping[str, Any],
+    *,
+    required: Iterable[str] = (),
+    body_required: bool = True,
+) -> type[Operation]:
+    """An operation whose body is a form, or a JSON object with the same names."""
+    schema = Schema(type=OpenAPIType.OBJECT, properties=dict(properties), required=list(required) or None)
+    media_type = OpenAPIMediaType(schema=schema, examples={"example": Example(value=dict(example))})
+
+    @dataclass
+    class FormOperation(Operation):
+        def __post_init__(self) -> None:
+            self.request_body = RequestBody(
+                content={"application/x-www-form-urlencoded": media_type, "application/json": media_type},
+                required=body_required,
+            )
+
+    return FormOperation
+
+
+def _name_modes(operation: Operation, *, required: bool) -> None:
+    for parameter in operation.parameters or ():
+        if isinstance(parameter, Parameter) and parameter.name == "unlinkMode":
+            parameter.required = required
+            parameter.schema = Schema(type=OpenAPIType.STRING, enum=list(get_args(Mode)))
+
+
+@dataclass
+class UnlinkOperation(Operation):
+    """An operation that needs an unlinkMode. We read it as any text, to name the four ourselves."""
+
+    def __post_init__(self) -> None:
+        """Say which modes there are."""
+        _name_modes(self, required=True)
+
+
+@dataclass
+class OptionalUnlinkOperation(Operation):
+    """An operation that takes an unlinkMode, UNLINK_ONLY if none is given."""
+
+    def __post_init__(self) -> None:
+        """Say which modes there are."""
+        _name_modes(self, required=False)

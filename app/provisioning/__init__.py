@@ -1,0 +1,1 @@
+"""Who has a synchronization with which mailbox: users, synchronizations, unlinking, and runs to watch."""

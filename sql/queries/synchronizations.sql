@@ -1,0 +1,131 @@
+-- name: page
+-- The next $2 current synchronizations after the id $1.
+SELECT id, username, type, description, enabled, status, last_resync
+FROM current_synchronizations
+WHERE id > $1
+ORDER BY id
+LIMIT $2;
+
+-- name: of_user
+-- The current synchronizations of a user.
+SELECT id, username, type, description, enabled, status, last_resync
+FROM current_synchronizations
+WHERE username = $1
+ORDER BY id;
+
+-- name: find
+-- One current synchronization.
+SELECT id, username, type, description, enabled, status, last_resync
+FROM current_synchronizations
+WHERE id = $1;
+
+-- name: owner
+-- Whose current synchronization this is.
+SELECT username FROM current_synchronizations WHERE id = $1;
+
+-- name: owned
+-- Which of the current synchronizations $1 belong to the user $2 (null: to anybody).
+SELECT id FROM current_synchronizations
+WHERE id = ANY($1::bigint[]) AND ($2::text IS NULL OR username = $2);
+
+-- name: lock_pair
+-- Nobody else provisions this user and type until the transaction ends.
+SELECT pg_advisory_xact_lock(hashtextextended($2 || ':' || $1, 1));
+
+-- name: of_type
+-- A user's current synchronizations of one type, with the mailboxes that they lead to.
+SELECT s.id, s.description AS address, s.status, s.mailbox_id, m.identity
+FROM current_synchronizations AS s
+JOIN mailboxes AS m ON m.id = s.mailbox_id
+WHERE s.username = $1 AND s.type = $2
+ORDER BY s.id;
+
+-- name: mailbox_by_identity
+-- The mailbox of type $1 and identity $3, made if need be; $2 is the address to reach it by.
+INSERT INTO mailboxes (type, address, identity, due_at) VALUES ($1, $2, $3, NULL)
+ON CONFLICT (type, identity) DO UPDATE SET address = excluded.address
+RETURNING id;
+
+-- name: lock_address
+-- Nobody else makes a mailbox for this type and address until the transaction ends.
+SELECT pg_advisory_xact_lock(hashtextextended($1 || ':' || lower($2), 2));
+
+-- name: mailbox_by_address
+-- The mailbox that was last reached by this address; one whose identity is known goes first.
+SELECT id FROM mailboxes
+WHERE type = $1 AND lower(address) = lower($2)
+ORDER BY identity IS NULL, id DESC
+LIMIT 1;
+
+-- name: unreached_mailbox
+-- A mailbox that is known by its address only: the worker finds out its identity.
+INSERT INTO mailboxes (type, address, due_at) VALUES ($1, $2, NULL) RETURNING id;
+
+-- name: create
+-- A new synchronization of a mailbox.
+INSERT INTO synchronizations (username, type, mailbox_id, address, created_at)
+VALUES ($1, $2, $3, $4, $5)
+RETURNING id;
+
+-- name: readdress
+-- Synchronization $1 and its mailbox are reached by the address $2 from now on.
+WITH mailbox AS (
+    UPDATE mailboxes SET address = $2
+    WHERE id = (SELECT mailbox_id FROM synchronizations WHERE id = $1)
+)
+
+UPDATE synchronizations SET address = $2 WHERE id = $1;
+
+-- name: reachable
+-- Access to the mailbox of synchronization $1 is proven again; returns its id if that was in doubt.
+UPDATE synchronizations SET status = 'PENDING', last_error = NULL
+WHERE id = $1 AND status IN ('PERMISSION_DENIED', 'MAILBOX_NOT_FOUND')
+RETURNING id;
+
+-- name: move_ledger
+-- What was pushed into mailbox $1 is in mailbox $2: the provider calls the same mailbox by another name now.
+WITH lost AS (
+    UPDATE lost_creates SET mailbox_id = $2 WHERE mailbox_id = $1
+)
+
+UPDATE ledger SET mailbox_id = $2 WHERE mailbox_id = $1;
+
+-- name: enable
+-- Switch synchronization $1 on or off ($2); returns its mailbox if that changes anything.
+UPDATE synchronizations
+SET enabled = $2, status = CASE WHEN $2 THEN 'PENDING' ELSE 'DISABLED' END
+WHERE id = $1 AND unlinked_at IS NULL AND enabled <> $2
+RETURNING mailbox_id;
+
+-- name: details
+-- What is known of one current synchronization: the ledger by state, how many events are not yet as the timetable
+-- wants them (those that the provider refuses aside), and when its mailbox is visited next.
+SELECT
+    s.id, s.username, s.type, s.description, s.enabled, s.status, s.last_resync, s.last_error, m.due_at AS next_attempt,
+    (
+        SELECT jsonb_object_agg(by_state.state, by_state.rows)::text FROM (
+            SELECT state, count(*) AS rows FROM ledger WHERE synchronization_id = s.id GROUP BY state
+        ) AS by_state
+    ) AS counts,
+    (
+        SELECT count(*)
+        FROM (
+            SELECT uid, content_hash FROM timetable_events WHERE username = s.username AND NOT cancelled
+        ) AS t
+        FULL JOIN (
+            SELECT uid, state, content_hash, refused_hash FROM ledger WHERE synchronization_id = s.id
+        ) AS l ON l.uid = t.uid
+        WHERE (l.state = 'present' AND t.content_hash = l.content_hash) IS NOT TRUE
+            AND (l.state = 'refused' AND t.content_hash = l.refused_hash) IS NOT TRUE
+    ) AS backlog
+FROM current_synchronizations AS s
+JOIN mailboxes AS m ON m.id = s.mailbox_id
+WHERE s.id = $1;
+
+-- name: events
+-- The next $3 ledger rows of synchronization $1 after the row $2.
+SELECT id, uid, state, remote_id, starts_at, ends_at, pushed_at
+FROM ledger
+WHERE synchronization_id = $1 AND id > $2
+ORDER BY id
+LIMIT $3;
