@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -21,7 +20,7 @@ _MARKER = {
     )
     for name in NAMES
 }
-_SHOW_AS = {"Free": "free", "Tentative": "tentative"}
+_SHOW_AS = {"Free": "free", "WorkingElsewhere": "free", "Tentative": "tentative"}
 
 
 class EwsDialect:
@@ -33,9 +32,6 @@ class EwsDialect:
         fields = native["fields"]
         zone = ZoneInfo(timezones.iana(fields["calendar:StartTimeZone"]))
         all_day = fields["calendar:IsAllDayEvent"]
-        marker = from_strings(
-            {name: value for name, path in _MARKER.items() if (value := native["extended"].get(path))}
-        )
         body = fields.get("item:Body")
         reminds = fields["item:ReminderIsSet"]
         times = {}
@@ -55,11 +51,13 @@ class EwsDialect:
             "categories": list(fields.get("item:Categories", [])),
             "showAs": _SHOW_AS.get(fields["calendar:LegacyFreeBusyStatus"], "busy"),
             "reminderMinutes": fields["item:ReminderMinutesBeforeStart"] if reminds else None,
-            "marker": None if marker is None else msgspec.to_builtins(marker),
+            "marker": None
+            if marker is None
+            else msgspec.structs.asdict(marker) | {"attempt": marker.attempt.hex},
         }
 
     def create(self, mailbox: SandboxMailbox, common: dict[str, Any]) -> Native:
-        native = items.add_item(mailbox, "calendar", [], None, mailbox.address)
+        native = items.add_item(mailbox, "calendar", [], zone=None, by=mailbox.address, now=_now())
         self.change(mailbox, native, common)
         return native
 
@@ -84,12 +82,12 @@ class EwsDialect:
             _set_times(fields, before | common)
         changed = {uri for uri, value in fields.items() if native["fields"].get(uri) != value}
         native["fields"] = fields
-        items.stamp(mailbox, native, mailbox.address)
+        items.stamp(mailbox, native, mailbox.address, _now())
         native["touched"] |= dict.fromkeys(changed, native["change"])
 
     def copy(self, mailbox: SandboxMailbox, native: Native) -> Native:
         copied = items.copy_item(mailbox, native, "calendar")
-        copied["fields"]["calendar:UID"] = f"040000008200E00074C5B7101A82E008{uuid4().hex.upper()}"
+        copied["fields"]["calendar:UID"] = items.new_uid()
         return copied
 
     def remove(self, mailbox: SandboxMailbox, native: Native) -> None:
@@ -97,6 +95,18 @@ class EwsDialect:
 
     def visible(self, mailbox: SandboxMailbox) -> Iterator[Native]:
         return (native for native in mailbox.events.values() if native["folder"] == "calendar")
+
+
+def _marker(native: Native) -> dict[str, Any] | None:
+    values = {name: value for name, path in _MARKER.items() if (value := native["extended"].get(path))}
+    found = from_strings(values)
+    if found is None:
+        return None
+    return msgspec.structs.asdict(found) | {"attempt": found.attempt.hex}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _set_times(fields: Native, wanted: dict[str, Any]) -> None:

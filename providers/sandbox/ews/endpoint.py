@@ -1,6 +1,5 @@
 """The HTTP side of EWS: authentication, connections, faults, and checking what goes in and out."""
 
-import asyncio
 import binascii
 import hmac
 from collections import Counter
@@ -45,7 +44,7 @@ class Endpoint:
             return web.Response(
                 status=401, headers={"WWW-Authenticate": 'Basic realm="Exchange Web Services (sandbox)"'}
             )
-        if self._connections[account] >= MAX_CONNECTIONS:
+        if self._state.quotas and self._connections[account] >= MAX_CONNECTIONS:
             return _soap_fault(faults.busy_fault())
         self._connections[account] += 1
         try:
@@ -113,7 +112,7 @@ class Endpoint:
                 self._answer(call)
                 return _unavailable(fault)
             case "slow":
-                await asyncio.sleep(float(fault.options.get("delay", 5)))
+                await self._state.sleep(float(fault.options.get("delay", 5)))
                 return self._answer(call)
         return await _half(request, self._answer(call))
 

@@ -6,7 +6,9 @@ and ``touched``: the version in which each property was last set, for AutoResolv
 """
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from uuid import uuid4
 
 import msgspec
@@ -23,6 +25,7 @@ __all__ = [
     "apply",
     "copy_item",
     "extended_path",
+    "new_uid",
     "path_of",
     "read_changes",
     "read_item",
@@ -50,13 +53,18 @@ def text_time(value: datetime) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def extended_path(attributes: dict[str, str]) -> str:
+def extended_path(attributes: Mapping[str, str]) -> str:
     """The canonical XML of an extended property's path.
 
     Raises ``ResponseError`` ErrorInvalidExtendedProperty unless the attributes are one of the allowed
     combinations ([MS-OXWSXPROP] 2.1.5): a tag; or a set with a name or an id.
     """
-    given = {name: value for name, value in attributes.items() if not name.startswith("{")}
+    return _extended_path(tuple(attributes.items()))
+
+
+@lru_cache(maxsize=1000)
+def _extended_path(attributes: tuple[tuple[str, str], ...]) -> str:
+    given = {name: value for name, value in attributes if not name.startswith("{")}
     sets = [name for name in ("DistinguishedPropertySetId", "PropertySetId") if name in given]
     names = [name for name in ("PropertyName", "PropertyId") if name in given]
     tag = "PropertyTag" in given
@@ -190,14 +198,14 @@ def _attendee(element: etree._Element) -> dict[str, str]:
     return {"name": element.findtext(f"{_T}Mailbox/{_T}Name") or email, "email": email}
 
 
-def stamp(mailbox: SandboxMailbox, native: Native, by: str) -> None:
-    """The item was changed just now: new version, new time of modification."""
+def stamp(mailbox: SandboxMailbox, native: Native, by: str, now: datetime) -> None:
+    """The item was changed ``now``: new version, new time of modification."""
     native["change"] = mailbox.next_serial()
-    native["modified"] = text_time(datetime.now(UTC))
+    native["modified"] = text_time(now)
     native["modifiedBy"] = by
 
 
-def apply(native: Native, changes: list[Change], zone: str | None) -> None:
+def apply(native: Native, changes: list[Change], zone: str | None, now: datetime) -> None:
     """Carry out all changes, or none: a ``ResponseError`` leaves the item as it was.
 
     ``zone`` (a Windows id) is that of the request's TimeZoneContext, for times without an offset.
@@ -217,7 +225,7 @@ def apply(native: Native, changes: list[Change], zone: str | None) -> None:
         if change.action == "append":
             value = _appended(target.get(change.key), value)
         target[change.key] = value
-    _settle(fields, zone or "UTC", "calendar:StartTimeZone" in touched)
+    _settle(fields, zone or "UTC", now)
     native["fields"], native["extended"] = fields, extended
     native["touched"] |= dict.fromkeys(touched, native["change"] + 1)
 
@@ -243,7 +251,7 @@ _DEFAULTS = {
 }
 
 
-def _settle(fields: Native, zone: str, zone_changed: bool) -> None:
+def _settle(fields: Native, zone: str, now: datetime) -> None:
     """Fill in what every item has, and check what Exchange checks. Raises ``ResponseError``."""
     for uri, default in _DEFAULTS.items():
         fields.setdefault(uri, default)
@@ -251,8 +259,7 @@ def _settle(fields: Native, zone: str, zone_changed: bool) -> None:
         fields["calendar:StartTimeZone"] = fields.get("calendar:EndTimeZone", zone)
     fields.setdefault("calendar:EndTimeZone", fields["calendar:StartTimeZone"])
     if "calendar:Start" not in fields:
-        start = datetime.now(UTC).replace(minute=30, second=0, microsecond=0)
-        fields["calendar:Start"] = text_time(start)
+        fields["calendar:Start"] = text_time(now.replace(minute=30, second=0))
     start = moment(fields["calendar:Start"])
     if "calendar:End" not in fields:
         fields["calendar:End"] = text_time(start + timedelta(minutes=30))
@@ -285,23 +292,31 @@ def _whole_days(start: datetime, end: datetime, fields: Native) -> tuple[datetim
 
 
 def add_item(
-    mailbox: SandboxMailbox, folder: str, changes: list[Change], zone: str | None, by: str
+    mailbox: SandboxMailbox,
+    folder: str,
+    changes: list[Change],
+    *,
+    zone: str | None,
+    by: str,
+    now: datetime,
 ) -> Native:
-    """Make a new item in a folder of the mailbox. Raises ``ResponseError`` and leaves nothing behind."""
-    now = text_time(datetime.now(UTC))
+    """Make a new item in a folder of the mailbox. Raises ``ResponseError`` and leaves nothing behind.
+
+    ``zone`` is that of the request's TimeZoneContext; ``by`` is noted as the one who made it.
+    """
     native: Native = {
         "id": "",
         "change": 0,
         "folder": folder,
-        "created": now,
-        "modified": now,
+        "created": text_time(now),
+        "modified": text_time(now),
         "modifiedBy": by,
         "fields": {},
         "extended": {},
         "touched": {},
     }
-    apply(native, changes, zone)
-    native["fields"].setdefault("calendar:UID", f"040000008200E00074C5B7101A82E008{uuid4().hex.upper()}")
+    apply(native, changes, zone, now)
+    native["fields"].setdefault("calendar:UID", new_uid())
     native["touched"] = {}
     return _keep(mailbox, native)
 
@@ -311,6 +326,11 @@ def _keep(mailbox: SandboxMailbox, native: Native) -> Native:
     native["id"] = identifiers.item_id(mailbox.address, native["change"])
     mailbox.events[native["id"]] = native
     return native
+
+
+def new_uid() -> str:
+    """A UID as Exchange makes them: a Global Object ID in hexadecimal ([MS-OXOCAL] 2.2.1.27)."""
+    return f"040000008200E00074C5B7101A82E008{uuid4().hex.upper()}"
 
 
 def copy_item(mailbox: SandboxMailbox, native: Native, folder: str) -> Native:

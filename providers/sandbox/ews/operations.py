@@ -117,7 +117,14 @@ def _create(call: Call, element: etree._Element) -> str:
                 "ErrorCannotCreateCalendarItemInNonCalendarFolder",
                 "Calendar items can be created in calendar folders only.",
             )
-    native = items.add_item(mailbox, folder, items.read_item(element), call.caller.zone, call.caller.name)
+    native = items.add_item(
+        mailbox,
+        folder,
+        items.read_item(element),
+        zone=call.caller.zone,
+        by=call.caller.name,
+        now=call.caller.state.now(),
+    )
     _count_mails(call, native, sending)
     return _item_xml(mailbox, native)
 
@@ -132,8 +139,9 @@ def _update(call: Call, element: etree._Element) -> str:
     mailbox, native = call.caller.item(element[0])
     changes = items.read_changes(element[1])
     _check_version(native, element[0], changes, str(call.body.get("ConflictResolution")))
-    items.apply(native, changes, call.caller.zone)
-    items.stamp(mailbox, native, call.caller.name)
+    now = call.caller.state.now()
+    items.apply(native, changes, call.caller.zone, now)
+    items.stamp(mailbox, native, call.caller.name, now)
     _count_mails(call, native, sending)
     return f"{_item_xml(mailbox, native)}<m:ConflictResults><t:Count>0</t:Count></m:ConflictResults>"
 

@@ -96,8 +96,8 @@ def local(element: etree._Element) -> str:
 
 def line_of(element: etree._Element) -> int | None:
     """The line of the request on which an element begins, if it is known."""
-    line = element.sourceline
-    return line if isinstance(line, int) else None
+    line: Any = element.sourceline
+    return None if line is None else int(line)
 
 
 def parse(data: bytes) -> Envelope:
