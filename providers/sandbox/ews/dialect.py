@@ -51,9 +51,7 @@ class EwsDialect:
             "categories": list(fields.get("item:Categories", [])),
             "showAs": _SHOW_AS.get(fields["calendar:LegacyFreeBusyStatus"], "busy"),
             "reminderMinutes": fields["item:ReminderMinutesBeforeStart"] if reminds else None,
-            "marker": None
-            if marker is None
-            else msgspec.structs.asdict(marker) | {"attempt": marker.attempt.hex},
+            "marker": _marker(native),
         }
 
     def create(self, mailbox: SandboxMailbox, common: dict[str, Any]) -> Native:
