@@ -7,17 +7,27 @@ is it read again with patience, value by value, so that every problem can be nam
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from app.config import TimetableSettings
 from app.errors import Invalid
+from app.provisioning.text import is_username
 from app.timetables.event import EPOCH, LINE, Problems, check_events, event_name
 from app.timetables.times import is_zone, parse_date, parse_time
 from providers.contract import Event, ShowAs, Status
 
-__all__ = ["EventDocument", "LineDocument", "PatchDocument", "Reader", "TimetableDocument", "to_document"]
+__all__ = [
+    "EventDocument",
+    "LineDocument",
+    "PatchDocument",
+    "Reader",
+    "StoredDocument",
+    "TimetableDocument",
+    "to_document",
+]
 
 
 class EventDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -28,16 +38,16 @@ class EventDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel", o
     second is dropped. ``showAs`` is by default ``tentative`` for a tentative event, else ``busy``.
     """
 
-    uid: str
+    uid: Annotated[str, Meta(description="Opaque, unique in the timetable, the same in every publication.")]
     title: str
-    start: str
-    end: str
-    time_zone: str | None = None
+    start: Annotated[str, Meta(examples=["2026-11-23T09:00:00+01:00", "2026-11-23T09:00:00", "2026-11-23"])]
+    end: Annotated[str, Meta(examples=["2026-11-23T10:45:00+01:00", "2026-11-23T10:45:00", "2026-11-24"])]
+    time_zone: Annotated[str | None, Meta(description="IANA name.", examples=["Europe/Amsterdam"])] = None
     all_day: bool | None = None
     location: str | None = None
-    description: str | None = None
+    description: Annotated[str | None, Meta(description="Plain text; may have several lines.")] = None
     categories: tuple[str, ...] | None = None
-    url: str | None = None
+    url: Annotated[str | None, Meta(description="http or https.")] = None
     status: Status | None = None
     show_as: ShowAs | None = None
 
@@ -46,6 +56,13 @@ class TimetableDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A whole timetable."""
 
     events: tuple[EventDocument, ...]
+
+
+class StoredDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A timetable as it is given out. Revision 0: none was published yet."""
+
+    revision: int
+    events: list[EventDocument]
 
 
 class PatchDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,8 +80,6 @@ class LineDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Document = TypeVar("Document", TimetableDocument, PatchDocument, LineDocument)
-
-MAX_USERNAME_LENGTH = 255
 
 EXPECTED: dict[str, str] = {
     "uid": "a string",
@@ -114,7 +129,7 @@ class Reader:
         username = None
         try:
             document = self._decode(data, LineDocument, problems)
-            if 0 < len(document.username) <= MAX_USERNAME_LENGTH and not LINE.search(document.username):
+            if is_username(document.username):
                 username = document.username
             else:
                 problems.add("Missing, too long, or with a control character in it.", field="username")

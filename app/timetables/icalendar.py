@@ -242,7 +242,11 @@ class _Reading:
                 self.problems.add(
                     "Not after the start; the end of an all-day event is exclusive.", name, "dtend"
                 )
-            elif isinstance(end, datetime) and end.astimezone(UTC) < start.astimezone(UTC):
+            elif (
+                isinstance(end, datetime)
+                and isinstance(start, datetime)
+                and end.astimezone(UTC) < start.astimezone(UTC)
+            ):
                 self.problems.add("Before the start.", name, "dtend")
 
     def check_recurrence(self, component: Vevent, name: str) -> None:

@@ -35,7 +35,7 @@ class LineError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Summary(msgspec.Struct, kw_only=True, rename="camel"):
-    """What a publication did, over all lines without an error.
+    """What a publication did, over all lines without an error; ``users`` is how many of those there were.
 
     ``events``: how many their timetables have now. ``errors`` lists the first 1,000 of ``errorsTotal``.
     """

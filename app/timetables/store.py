@@ -10,7 +10,9 @@ import msgspec
 from app.config import TimetableSettings
 from app.database.queries import query
 from app.database.types import Connection, Pool
-from app.errors import Conflict, Invalid, NotFound, PreconditionFailed
+from app.errors import Conflict, Invalid, PreconditionFailed
+from app.provisioning.text import is_username
+from app.provisioning.users import not_found
 from app.sync.wake import wake_users
 from app.timetables.event import content_hash, decode, encode
 from providers.contract import Event
@@ -117,29 +119,24 @@ async def replace_many(
     return await _transaction(pool, work)
 
 
-async def fetch(connection: "Connection | Pool", username: str) -> Stored:
+async def fetch(connection: Connection | Pool, username: str) -> Stored:
     """A user's timetable, cancelled events included, by start and uid. Raises NotFound."""
-    rows = await connection.fetch(query("timetables.events"), username)
+    rows = await connection.fetch(query("timetables.events"), username) if is_username(username) else []
     if not rows:
-        raise _unknown_user()
+        raise not_found()
     return Stored(
         revision=rows[0]["revision"],
         events=[decode(row["content"]) for row in rows if row["content"] is not None],
     )
 
 
-async def fetch_revision(connection: "Connection | Pool", username: str) -> int:
+async def fetch_revision(connection: Connection | Pool, username: str) -> int:
     """The revision of a user's timetable, 0 where none was published yet. Raises NotFound."""
-    revision = await connection.fetchval(query("timetables.revision"), username)
+    known = is_username(username)
+    revision = await connection.fetchval(query("timetables.revision"), username) if known else None
     if revision is None:
-        raise _unknown_user()
+        raise not_found()
     return int(revision)
-
-
-def _unknown_user() -> NotFound:
-    return NotFound(
-        "unknown_user", "There is no user of that name. Make one with PUT /api/v0/users/{username}."
-    )
 
 
 async def _change_one(
@@ -152,10 +149,13 @@ async def _change_one(
     confirm: bool,
     expected: frozenset[int] | None,
 ) -> Counts:
+    if not is_username(username):
+        raise not_found()
+
     async def work(connection: Connection) -> Counts:
         known = await _lock(connection, [username])
         if username not in known:
-            raise _unknown_user()
+            raise not_found()
         if expected is not None and known[username] not in expected:
             raise PreconditionFailed(
                 "revision_mismatch",

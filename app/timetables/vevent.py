@@ -14,7 +14,7 @@ Vevent: TypeAlias = Any
 """A component of the icalendar library. What its values are depends on the names of the properties."""
 
 ZONE_PROPERTY = "X-ROOSTER-TIMEZONE"
-"""The zone of an all-day event that we wrote: iCalendar's dates have none."""
+"""The zone of an event that we wrote as dates or in UTC, which have none in iCalendar."""
 
 BUSY_STATUS: dict[str, ShowAs] = {
     "FREE": "free",
@@ -32,13 +32,14 @@ def to_event(component: Vevent, uid: str, default_zone: str, names: ZoneNames) -
     start = component["DTSTART"]
     all_day = not isinstance(start.dt, datetime)
     end = _end(component)
+    named = text_of(component, ZONE_PROPERTY)
+    named = named if is_zone(named) else ""
     if all_day:
-        zone = text_of(component, ZONE_PROPERTY)
-        zone = zone if is_zone(zone) else default_zone
+        zone = named or default_zone
         span = local_midnight(start.dt, zone), local_midnight(end, zone)
     else:
         assert start.dt.tzinfo is not None
-        zone = names.name(start.dt.tzinfo, start.params.get("TZID"))
+        zone = named or names.name(start.dt.tzinfo, start.params.get("TZID"))
         span = start.dt.astimezone(UTC), end.astimezone(UTC)
     status = STATUSES.get(text_of(component, "STATUS").upper(), "confirmed")
     return Event(
