@@ -32,12 +32,8 @@ async def connect(settings: EwsSettings, clock: Clock) -> Adapter:
 
 def _accounts(settings: EwsSettings) -> list[EwsAccount]:
     accounts = list(settings.accounts)
-    if settings.username is not None:
-        if settings.password is None:
-            raise ValueError("password or password_file is missing in [providers.ews].")
+    if settings.username is not None and settings.password is not None:
         accounts.insert(0, EwsAccount(username=settings.username, password=settings.password))
-    if not accounts:
-        raise ValueError("[providers.ews] needs a username and password, or [[providers.ews.accounts]].")
     return accounts
 
 

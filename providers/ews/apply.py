@@ -1,7 +1,9 @@
 """Carrying out operations on one calendar in as few requests as EWS allows: one for each kind."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import msgspec
 
 from providers.contract import (
     Clock,
@@ -81,37 +83,40 @@ class _Application:
         ]
 
     def _update(self, updates: list[Update]) -> list[Outcome]:
-        outcomes = self._update_once(updates, {u.id: u.version for u in updates if u.version is not None})
-        conflicts = [i for i, outcome in enumerate(outcomes) if is_conflict(outcome)]
-        if conflicts:
-            # Nothing was changed by these, so once more is safe, with the ChangeKeys of this moment.
-            again = self._update_once([updates[i] for i in conflicts], {})
-            for i, outcome in zip(conflicts, again, strict=True):
+        changes = [_Change(u.id, u.version, changed_fields(u.event, u.previous, u.marker)) for u in updates]
+        outcomes: list[Outcome] = [Done(update.id, update.version) for update in updates]
+        todo = [i for i, change in enumerate(changes) if change.fields]
+        for _ in range(2):
+            for i, outcome in zip(todo, self._change([changes[i] for i in todo]), strict=True):
                 outcomes[i] = outcome
+            # Nothing was changed by these, so once more is safe, with the ChangeKeys of this moment.
+            todo = [i for i in todo if is_conflict(outcomes[i])]
+            for i in todo:
+                changes[i].version = None
         return self._make_sure(outcomes)
 
-    def _update_once(self, updates: list[Update], versions: dict[str, str | None]) -> list[Outcome]:
+    def _change(self, changes: list["_Change"]) -> list[Outcome]:
         outcomes: dict[str, Outcome] = {}
-        unversioned = [update for update in updates if update.id not in versions]
+        unversioned = [change for change in changes if change.version is None]
         answers = self._send(
             unversioned,
-            lambda some: self._calendar.change_keys([update.id for update in some]),
+            lambda some: self._calendar.change_keys([change.id for change in some]),
             lambda _, answer: item_outcome(answer, self._clock),
             reading=True,
         )
-        for update, answer in zip(unversioned, answers, strict=True):
+        for change, answer in zip(unversioned, answers, strict=True):
             if isinstance(answer, Done):
-                versions[update.id] = answer.version
+                change.version = answer.version
             else:
-                outcomes[update.id] = answer
-        ready = [update for update in updates if update.id in versions]
+                outcomes[change.id] = answer
+        ready = [change for change in changes if change.id not in outcomes]
         sent = self._send(
             ready,
-            lambda some: self._calendar.update([_change(update, versions[update.id]) for update in some]),
-            lambda update, answer: item_outcome(answer, self._clock, id=update.id),
+            lambda some: self._calendar.update([change.item() for change in some]),
+            lambda change, answer: item_outcome(answer, self._clock, id=change.id),
         )
-        outcomes.update(zip((update.id for update in ready), sent, strict=True))
-        return [outcomes[update.id] for update in updates]
+        outcomes.update(zip((change.id for change in ready), sent, strict=True))
+        return [outcomes[change.id] for change in changes]
 
     def _create(self, creates: list[Create]) -> list[Outcome]:
         outcomes = self._send(
@@ -188,6 +193,12 @@ def _event_gone(outcome: Outcome) -> bool:
     return isinstance(outcome, Gone) and outcome.what == "event"
 
 
-def _change(update: Update, version: str | None) -> tuple[OwnedItem, list[str]]:
-    fields = changed_fields(update.event, update.previous, update.marker)
-    return OwnedItem(id=update.id, changekey=version, **fields), list(fields)
+class _Change(msgspec.Struct):
+    """An update under way: the fields to set, and the ChangeKey as far as it is known."""
+
+    id: str
+    version: str | None
+    fields: dict[str, Any]
+
+    def item(self) -> tuple[OwnedItem, list[str]]:
+        return OwnedItem(id=self.id, changekey=self.version, **self.fields), list(self.fields)

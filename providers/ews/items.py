@@ -1,8 +1,9 @@
 """An ``Event`` and its ``Marker`` as Exchange keeps them: the calendar item fields that Rooster owns."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from exchangelib.errors import UnknownTimeZone
 from exchangelib.ewsdatetime import EWSDateTime, EWSTimeZone
@@ -109,6 +110,8 @@ _MARKER_NAMES = {"instance": INSTANCE, "synchronization": SYNCHRONIZATION, "even
 MARKER_FIELDS = [FieldPath(field=OwnedItem.get_field_by_fieldname(name)) for name in _MARKER_NAMES]
 """The marker, as additional properties of a shape."""
 
+_UTC = EWSTimeZone("UTC")
+_FREE_BUSY = {"busy": "Busy", "free": "Free", "tentative": "Tentative"}
 _TIMES = frozenset({"start", "end", "start_timezone", "end_timezone", "is_all_day"})
 
 
@@ -122,16 +125,17 @@ def changed_fields(event: Event, previous: Event | None, marker: Marker) -> dict
 
     All fields, if ``previous`` is None. None as a value empties the field. Start, end and their zones
     always go together: Exchange reads a start in the zone that it comes with, and shifts what it keeps.
-    The marker's synchronization always goes along: an event that was adopted gets another one.
+    The marker goes along with any change: an event that was adopted gets another synchronization, and
+    some clients drop properties that they do not know. Empty if nothing differs.
     """
-    fields = _fields(event) | _marker_fields(marker)
-    if previous is None:
-        return fields
-    before = _fields(previous)
-    changed = {name for name, value in before.items() if fields[name] != value}
-    if changed & _TIMES:
-        changed |= _TIMES
-    return {name: value for name, value in fields.items() if name in changed or name == "synchronization"}
+    fields = _fields(event)
+    if previous is not None:
+        before = _fields(previous)
+        changed = {name for name, value in fields.items() if value != before[name]}
+        if changed & _TIMES:
+            changed |= _TIMES
+        fields = {name: value for name, value in fields.items() if name in changed}
+    return fields | _marker_fields(marker) if fields else {}
 
 
 def _marker_fields(marker: Marker) -> dict[str, str]:
@@ -153,24 +157,11 @@ def _fields(event: Event) -> dict[str, Any]:
         "start": start,
         "end": end,
         "is_all_day": event.all_day,
-        "legacy_free_busy_status": _free_busy(event),
+        "legacy_free_busy_status": _FREE_BUSY[event.show_as],
         "location": event.location or None,
         "start_timezone": zone,
         "end_timezone": zone,
     }
-
-
-def _free_busy(event: Event) -> str:
-    """What the event shows as.
-
-    An appointment without attendees has no status of its own in Exchange, so a status shows here where
-    ``show_as`` leaves room for it, as it does when iCalendar is imported ([MS-OXCICAL], STATUS).
-    """
-    if event.show_as == "free" or event.status == "cancelled":
-        return "Free"
-    if event.show_as == "tentative" or event.status == "tentative":
-        return "Tentative"
-    return "Busy"
 
 
 def _zone(name: str) -> EWSTimeZone:
@@ -178,12 +169,17 @@ def _zone(name: str) -> EWSTimeZone:
     try:
         return EWSTimeZone(name)
     except UnknownTimeZone:
-        return EWSTimeZone("UTC")
+        return _UTC
 
 
 def _moment(moment: datetime, zone: EWSTimeZone) -> EWSDateTime:
-    local = moment.astimezone(zone)
-    return EWSDateTime.combine(local.date(), local.time(), zone).replace(fold=local.fold)
+    """The moment with the zone's offset; in UTC where the clock shows the hour a second time.
+
+    exchangelib's datetimes forget ``fold``, which would move it by an hour.
+    """
+    if moment.astimezone(ZoneInfo(zone.key)).fold:
+        zone = _UTC
+    return EWSDateTime.from_datetime(moment.astimezone(UTC)).astimezone(zone)
 
 
 def _cut(text: str) -> str:

@@ -121,9 +121,6 @@ def write_outcome(failure: Failure, clock: Clock, *, creating: bool = False) -> 
     ``creating``: the request was to create events. An HTTP 503 may come from a load balancer after the
     mailbox server has done it: to send an update or a deletion again is harmless, but not a create.
     """
-    if isinstance(failure, NotSent):
-        until = clock() + timedelta(seconds=DEFAULT_BACK_OFF)
-        return Throttled(until=until, scope="account", code="unreachable")
     if creating and isinstance(failure, HttpStatus) and failure.status == 503:
         return Unknown(code="HTTP 503", reason="Exchange was not available, and may have created the event.")
     return _failure_outcome(failure, clock)

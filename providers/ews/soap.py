@@ -67,6 +67,8 @@ def read(content: bytes, operation: str, expected: int | None = None) -> list[An
         root = etree.fromstring(content, _PARSER)
     except etree.XMLSyntaxError as error:
         raise Malformed("the answer is not XML") from error
+    if root.getroottree().docinfo.doctype:
+        raise Malformed("SOAP has no document type declarations (SOAP 1.1, section 3)")
     body = root.find(f"{{{SOAPNS}}}Body")
     if body is None:
         raise Malformed("the answer has no SOAP body")

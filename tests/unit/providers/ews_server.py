@@ -1,0 +1,166 @@
+"""Exchange as the unit tests of the adapter see it: SOAP in, SOAP out, no network.
+
+The answers have the form of Microsoft's examples in the EWS reference (learn.microsoft.com).
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from lxml import etree
+
+from providers.contract import Event, Marker
+from providers.ews.session import Endpoint
+
+M = "{http://schemas.microsoft.com/exchange/services/2006/messages}"
+T = "{http://schemas.microsoft.com/exchange/services/2006/types}"
+S = "{http://schemas.xmlsoap.org/soap/envelope/}"
+_NAMESPACES = (
+    'xmlns:s="http://schemas.xmlsoap.org/soap/envelope/" '
+    'xmlns:m="http://schemas.microsoft.com/exchange/services/2006/messages" '
+    'xmlns:t="http://schemas.microsoft.com/exchange/services/2006/types" '
+    'xmlns:e="http://schemas.microsoft.com/exchange/services/2006/errors"'
+)
+
+Responder = Callable[[etree._Element], bytes]
+
+
+class ScriptedEndpoint(Endpoint):
+    """Answers each request by the next responder (or raises it); ``requests`` keeps the SOAP bodies."""
+
+    def __init__(self, *script: Responder | bytes | Exception) -> None:
+        super().__init__(
+            "https://mail.uni.example/EWS/Exchange.asmx",
+            username="svc",
+            password="secret",
+            auth_type="basic",
+            ca_file=None,
+        )
+        self.script = list(script)
+        self.requests: list[etree._Element] = []
+        self.envelopes: list[bytes] = []
+
+    def post(self, envelope: bytes, anchor: str) -> bytes:
+        self.envelopes.append(envelope)
+        request = etree.fromstring(envelope).find(f"{S}Body")[0]
+        self.requests.append(request)
+        assert self.script, f"an unexpected {request.tag}"
+        step = self.script.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        return step if isinstance(step, bytes) else step(request)
+
+    @property
+    def operations(self) -> list[str]:
+        return [etree.QName(request).localname for request in self.requests]
+
+
+def envelope(body: str) -> bytes:
+    return f"<?xml version='1.0' encoding='utf-8'?><s:Envelope {_NAMESPACES}><s:Body>{body}</s:Body></s:Envelope>".encode()
+
+
+def response(operation: str, *messages: str) -> bytes:
+    """A response with these messages: each what ``success``, ``error`` or ``page`` make."""
+    inner = "".join(message.replace("OPERATION", operation) for message in messages)
+    return envelope(
+        f"<m:{operation}Response><m:ResponseMessages>{inner}</m:ResponseMessages></m:{operation}Response>"
+    )
+
+
+def success(id: str | None = None, version: str = "ck", payload: str | None = None) -> str:
+    if payload is None:
+        payload = ""
+        if id is not None:
+            payload = f'<m:Items><t:CalendarItem><t:ItemId Id="{id}" ChangeKey="{version}"/></t:CalendarItem></m:Items>'
+    return (
+        '<m:OPERATIONResponseMessage ResponseClass="Success"><m:ResponseCode>NoError</m:ResponseCode>'
+        f"{payload}</m:OPERATIONResponseMessage>"
+    )
+
+
+def error(code: str, back_off: int | None = None, response_class: str = "Error") -> str:
+    """``back_off`` in milliseconds."""
+    details = ""
+    if back_off is not None:
+        details = f'<m:MessageXml><t:Value Name="BackOffMilliseconds">{back_off}</t:Value></m:MessageXml>'
+    return (
+        f'<m:OPERATIONResponseMessage ResponseClass="{response_class}"><m:MessageText>Text.</m:MessageText>'
+        f"<m:ResponseCode>{code}</m:ResponseCode><m:DescriptiveLinkKey>0</m:DescriptiveLinkKey>{details}"
+        "</m:OPERATIONResponseMessage>"
+    )
+
+
+def fault(code: str, back_off: int | None = None) -> bytes:
+    details = ""
+    if back_off is not None:
+        details = f'<t:MessageXml><t:Value Name="BackOffMilliseconds">{back_off}</t:Value></t:MessageXml>'
+    return envelope(
+        f"<s:Fault><faultcode>a:{code}</faultcode><faultstring>Text.</faultstring><detail>"
+        f"<e:ResponseCode>{code}</e:ResponseCode><e:Message>Text.</e:Message>{details}</detail></s:Fault>"
+    )
+
+
+def folder(id: str = "folder", rights: str | None = None) -> bytes:
+    """``rights``: the elements in EffectiveRights."""
+    effective = "" if rights is None else f"<t:EffectiveRights>{rights}</t:EffectiveRights>"
+    return response(
+        "GetFolder",
+        success(
+            payload=f'<m:Folders><t:CalendarFolder><t:FolderId Id="{id}" ChangeKey="fk"/>{effective}'
+            "</t:CalendarFolder></m:Folders>"
+        ),
+    )
+
+
+def found(id: str, marker: Marker | None, property_set: str = "7c6a1f52-4f0e-5d3b-9a2c-0b6d8e41a7f3") -> str:
+    """An item of a page; without ``marker`` it is somebody's own."""
+    properties = ""
+    if marker is not None:
+        values = {
+            "RoosterInstance": marker.instance,
+            "RoosterSynchronization": str(marker.synchronization),
+            "RoosterEvent": marker.event,
+            "RoosterAttempt": marker.attempt.hex,
+        }
+        properties = "".join(
+            f'<t:ExtendedProperty><t:ExtendedFieldURI PropertySetId="{property_set}" PropertyName="{name}" '
+            f'PropertyType="String"/><t:Value>{value}</t:Value></t:ExtendedProperty>'
+            for name, value in values.items()
+        )
+    return f'<t:CalendarItem><t:ItemId Id="{id}" ChangeKey="ck-{id}"/>{properties}</t:CalendarItem>'
+
+
+def page(items: Sequence[str], *, total: int, next_offset: int, last: bool) -> bytes:
+    return response(
+        "FindItem",
+        success(
+            payload=f'<m:RootFolder IndexedPagingOffset="{next_offset}" TotalItemsInView="{total}" '
+            f'IncludesLastItemInRange="{str(last).lower()}"><t:Items>{"".join(items)}</t:Items></m:RootFolder>'
+        ),
+    )
+
+
+def event(number: int = 1, **changes: Any) -> Event:
+    start = datetime(2026, 9, 1, 8, tzinfo=UTC) + timedelta(hours=number)
+    fields: dict[str, Any] = {
+        "uid": f"uid-{number}",
+        "title": f"Lecture {number}",
+        "start": start,
+        "end": start + timedelta(hours=1),
+        "time_zone": "Europe/Amsterdam",
+        "location": "Room 1",
+        "description": "Bring a book.",
+        "categories": ("Mathematics",),
+    }
+    return Event(**(fields | changes))
+
+
+def marker(number: int = 1, **changes: Any) -> Marker:
+    fields: dict[str, Any] = {
+        "instance": "uni.example",
+        "synchronization": 7,
+        "event": f"uid-{number}",
+        "attempt": UUID(int=number),
+    }
+    return Marker(**(fields | changes))
