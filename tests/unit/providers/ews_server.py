@@ -57,7 +57,8 @@ class ScriptedEndpoint(Endpoint):
 
 
 def envelope(body: str) -> bytes:
-    return f"<?xml version='1.0' encoding='utf-8'?><s:Envelope {_NAMESPACES}><s:Body>{body}</s:Body></s:Envelope>".encode()
+    start = f"<?xml version='1.0' encoding='utf-8'?><s:Envelope {_NAMESPACES}>"
+    return f"{start}<s:Body>{body}</s:Body></s:Envelope>".encode()
 
 
 def response(operation: str, *messages: str) -> bytes:
@@ -72,7 +73,8 @@ def success(id: str | None = None, version: str = "ck", payload: str | None = No
     if payload is None:
         payload = ""
         if id is not None:
-            payload = f'<m:Items><t:CalendarItem><t:ItemId Id="{id}" ChangeKey="{version}"/></t:CalendarItem></m:Items>'
+            item = f'<t:CalendarItem><t:ItemId Id="{id}" ChangeKey="{version}"/></t:CalendarItem>'
+            payload = f"<m:Items>{item}</m:Items>"
     return (
         '<m:OPERATIONResponseMessage ResponseClass="Success"><m:ResponseCode>NoError</m:ResponseCode>'
         f"{payload}</m:OPERATIONResponseMessage>"
