@@ -48,7 +48,7 @@ def parse_fault(body: dict[str, Any], types: set[str]) -> Fault:
     if body.get("fault") not in FAULTS:
         raise ValueError(f"fault has to be one of {', '.join(FAULTS)}.")
     for name in ("nth", "times"):
-        if (body.get(name) or 1) < 1:
+        if body.get(name) is not None and body[name] < 1:
             raise ValueError(f"{name} has to be 1 or more.")
     if not 0 <= (body.get("rate") or 0) <= 1:
         raise ValueError("rate has to be between 0 and 1.")
