@@ -7,13 +7,13 @@ import msgspec
 from app.clock import Clock
 from app.config import TimetableSettings
 from app.database.types import Pool
-from app.errors import Forbidden, Invalid
+from app.errors import Forbidden, Invalid, Problem
 from app.timetables.document import Reader
 from app.timetables.lines import Line
 from app.timetables.store import Held, replace_many
 from providers.contract import Event
 
-__all__ = ["LineError", "Publisher", "Summary", "describe", "publish_lines"]
+__all__ = ["LineError", "Publisher", "Summary", "describe", "publish_lines", "tell"]
 
 BATCH_EVENTS = 5_000
 BATCH_USERS = 500
@@ -50,16 +50,18 @@ class Summary(msgspec.Struct, kw_only=True, rename="camel"):
     errors_total: int = 0
 
 
+def tell(problem: Problem) -> str:
+    """One problem in a line."""
+    return " ".join(
+        part for part in (problem.event, problem.field and f"{problem.field}:", problem.detail) if part
+    )
+
+
 def describe(error: Invalid) -> str:
     """All in one sentence or two what is wrong with a timetable, for a list of errors."""
     if not error.problems:
         return error.message
-    told = [
-        " ".join(
-            part for part in (problem.event, problem.field and f"{problem.field}:", problem.detail) if part
-        )
-        for problem in error.problems[:MAX_LISTED_PROBLEMS]
-    ]
+    told = [tell(problem) for problem in error.problems[:MAX_LISTED_PROBLEMS]]
     if more := len(error.problems) - len(told):
         told.append(f"And {more} more.")
     return " ".join(told)
