@@ -1,10 +1,11 @@
 """The HTTP side of EWS: authentication, connections, faults, and checking what goes in and out."""
 
+import base64
 import binascii
 import hmac
 from collections import Counter
 
-from aiohttp import BasicAuth, web
+from aiohttp import web
 from lxml import etree
 
 from providers.sandbox.ews import faults, grammar, operations, schemas
@@ -57,13 +58,16 @@ class Endpoint:
 
     def _account(self, request: web.Request) -> str | None:
         """The account whose name and password the request shows, or None."""
+        scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
         try:
-            shown = BasicAuth.decode(request.headers.get("Authorization", ""), encoding="utf-8")
-        except (ValueError, binascii.Error):
+            login, _, password = base64.b64decode(encoded, validate=True).partition(b":")
+        except binascii.Error:
             return None
         credentials = self._state.credentials
-        right = shown.login.casefold() == credentials.ews_username.casefold() and hmac.compare_digest(
-            shown.password.encode(), credentials.ews_password.encode()
+        right = (
+            scheme.casefold() == "basic"
+            and login.decode(errors="replace").casefold() == credentials.ews_username.casefold()
+            and hmac.compare_digest(password, credentials.ews_password.encode())
         )
         return credentials.ews_username if right else None
 
