@@ -123,7 +123,6 @@ class _Application:
             creates,
             lambda some: self._calendar.create([new_item(create.event, create.marker) for create in some]),
             lambda _, answer: item_outcome(answer, self._clock),
-            creating=True,
         )
         return [calendar_outcome(outcome, delegate=self._delegate) for outcome in outcomes]
 
@@ -134,7 +133,6 @@ class _Application:
         outcome: Callable[[T, Answer], Outcome],
         *,
         reading: bool = False,
-        creating: bool = False,
     ) -> list[Outcome]:
         """Make one request of the operations and say what came of each."""
         if not operations:
@@ -150,9 +148,9 @@ class _Application:
                 return [
                     result
                     for half in (operations[:middle], operations[middle:])
-                    for result in self._send(half, call, outcome, reading=reading, creating=creating)
+                    for result in self._send(half, call, outcome, reading=reading)
                 ]
-            whole = write_outcome(failure, self._clock, creating=creating)
+            whole = write_outcome(failure, self._clock)
             if stops(whole):
                 self._stopped = whole
             if reading and isinstance(whole, Unknown):

@@ -115,14 +115,14 @@ def item_outcome(answer: Answer, clock: Clock, *, id: str | None = None) -> Outc
     return _outcome(answer.code, answer.back_off, clock)
 
 
-def write_outcome(failure: Failure, clock: Clock, *, creating: bool = False) -> Outcome:
+def write_outcome(failure: Failure, clock: Clock) -> Outcome:
     """The outcome of every item in a request to write that ended in ``failure``; never Done.
 
-    ``creating``: the request was to create events. An HTTP 503 may come from a load balancer after the
-    mailbox server has done it: to send an update or a deletion again is harmless, but not a create.
+    An HTTP 503 may come from a load balancer after the mailbox server has done it, so it says nothing.
+    ErrorServerBusy is Exchange's own word, before it begins.
     """
-    if creating and isinstance(failure, HttpStatus) and failure.status == 503:
-        return Unknown(code="HTTP 503", reason="Exchange was not available, and may have created the event.")
+    if isinstance(failure, HttpStatus) and failure.status == 503:
+        return Unknown(code="HTTP 503", reason="Exchange was not available.")
     return _failure_outcome(failure, clock)
 
 

@@ -67,7 +67,7 @@ def read(content: bytes, operation: str, expected: int | None = None) -> list[An
         root = etree.fromstring(content, _PARSER)
     except etree.XMLSyntaxError as error:
         raise Malformed("the answer is not XML") from error
-    if root.getroottree().docinfo.doctype:
+    if root.getroottree().docinfo.doctype:  # type: ignore[union-attr]
         raise Malformed("SOAP has no document type declarations (SOAP 1.1, section 3)")
     body = root.find(f"{{{SOAPNS}}}Body")
     if body is None:
