@@ -6,17 +6,21 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from litestar import Litestar, Request, Router
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
+from app.api import timetables
 from app.api.asgi import EncodedPaths, Measured, Parameters
 from app.api.auth import Authentication, Caller, reader_reads
 from app.api.errors import V0_PREFIX, exception_handlers
 from app.api.health import observing_handlers
-from app.api.v0_synchronizations import synchronization_handlers
+from app.api.runs import run_handlers
+from app.api.synchronizations import synchronization_handlers
+from app.api.v0_synchronizations import v0_synchronization_handlers
 from app.api.v0_users import user_handlers
 from app.clock import Clock
 from app.config import Config
@@ -54,7 +58,8 @@ def create_app(pool: Pool, adapters: Mapping[str, Adapter], config: Config, cloc
     parts = {"pool": pool, "adapters": adapters, "config": config, "clock": clock, "watcher": watcher}
     app = Litestar(
         route_handlers=[
-            Router(V0_PREFIX, route_handlers=[*user_handlers, *synchronization_handlers]),
+            Router(V0_PREFIX, route_handlers=[*user_handlers, *v0_synchronization_handlers]),
+            Router("/api/v1", route_handlers=[*synchronization_handlers, *run_handlers, timetables.router]),
             *observing_handlers,
         ],
         dependencies={
@@ -65,6 +70,7 @@ def create_app(pool: Pool, adapters: Mapping[str, Adapter], config: Config, cloc
         middleware=[Parameters, DefineMiddleware(Authentication, pool=pool)],
         exception_handlers=exception_handlers,
         lifespan=[lifespan],
+        state=State({"watcher": watcher}),
         openapi_config=_openapi(),
         logging_config=None,
     )

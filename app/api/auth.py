@@ -29,9 +29,13 @@ class Unauthorized(HTTPException):
     """No valid token."""
 
     status_code = 401
-    detail = "A valid API token is needed: send it as `apiToken: TOKEN` or `Authorization: Bearer TOKEN`."
-    # RFC 9110 section 11.6.1: a 401 names the scheme to use.
-    headers = {"WWW-Authenticate": 'Bearer realm="rooster"'}  # noqa: RUF012 - as Litestar declares it
+
+    def __init__(self) -> None:
+        super().__init__(
+            detail="A valid API token is needed: send `apiToken: TOKEN` or `Authorization: Bearer TOKEN`.",
+            # RFC 9110 section 11.6.1: a 401 names the scheme to use.
+            headers={"WWW-Authenticate": 'Bearer realm="rooster"'},
+        )
 
 
 class Caller:

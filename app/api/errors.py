@@ -1,7 +1,6 @@
 """How errors are answered: in the shape of the v0 API under its path, by RFC 9457 everywhere else."""
 
 from http import HTTPStatus
-from traceback import extract_tb
 from typing import Any
 
 import asyncpg
@@ -135,9 +134,8 @@ def _database_gone(request: Request[Any, Any, Any], error: Exception) -> Respons
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """A bug. Where it happened is logged; its message is not, for it may quote people's data."""
-    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(error.__traceback__)]
-    log.error("request_failed", error=type(error).__name__, frames=frames)
+    """A bug. Where it happened is logged."""
+    log.error("request_failed", exc_info=error)
     return _answer(
         request, 500, CODES[500], "Something went wrong on our side; the log of the service says where."
     )

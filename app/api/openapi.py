@@ -8,6 +8,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import (
     Example,
     OpenAPIMediaType,
+    OpenAPIResponse,
     OpenAPIType,
     Operation,
     Parameter,
@@ -136,6 +137,9 @@ def form_operation(
 
 
 def _name_modes(operation: Operation, *, required: bool) -> None:
+    done = (operation.responses or {}).get("204")
+    if isinstance(done, OpenAPIResponse):
+        done.content = None
     for parameter in operation.parameters or ():
         if isinstance(parameter, Parameter) and parameter.name == "unlinkMode":
             parameter.required = required

@@ -26,7 +26,7 @@ from app.provisioning.provision import provision
 from app.provisioning.synchronizations import Synchronization
 from app.provisioning.unlink import parse_mode, unlink_one, unlink_type, unlink_user
 
-__all__ = ["SynchronizationId", "synchronization_handlers"]
+__all__ = ["SynchronizationId", "v0_synchronization_handlers"]
 
 TAGS = ["Synchronizations (v0)"]
 
@@ -181,7 +181,7 @@ async def delete_user_synchronizations_of_type(
     return await unlinked(run, prefer, watcher)
 
 
-synchronization_handlers = [
+v0_synchronization_handlers = [
     list_synchronizations,
     list_user_synchronizations,
     put_synchronization,

@@ -14,6 +14,7 @@ from app.database.queries import query
 from app.database.types import Connection, Pool
 from app.errors import BadRequest, Conflict, Invalid, NotFound, Problem
 from app.provisioning.synchronizations import MAX_ID
+from app.provisioning.text import is_username
 
 __all__ = ["ActiveRun", "Run", "RunCounts", "RunError", "RunPage", "RunWatcher", "find", "page", "start_sync"]
 
@@ -121,16 +122,18 @@ async def start_sync(
     ids: Sequence[int] | None = None,
     usernames: Sequence[str] | None = None,
     types: Sequence[str] | None = None,
-    owner: str | None = None,
 ) -> int:
     """Visit the mailboxes of the enabled synchronizations chosen so (no choice: of all); returns the run.
 
     Raises ActiveRun while a bulk sync is active, and Invalid if one of ``ids`` is not a current
-    synchronization (of ``owner``, if given).
+    synchronization, or a username or type cannot be one.
     """
+    for field, texts in (("users", usernames or ()), ("types", types or ())):
+        if not all(map(is_username, texts)):
+            raise Invalid("invalid_selection", f"{field}: expected texts of 1 to 255 printable characters.")
     async with pool.acquire() as connection, connection.transaction():
         if ids is not None:
-            await _require(connection, ids, owner)
+            await _require(connection, ids)
         now = clock()
         run: int | None = None
         while run is None:
@@ -143,9 +146,9 @@ async def start_sync(
         return run
 
 
-async def _require(connection: Connection, ids: Sequence[int], owner: str | None) -> None:
+async def _require(connection: Connection, ids: Sequence[int]) -> None:
     asked = [id for id in ids if 0 < id <= MAX_ID]
-    known = {row["id"] for row in await connection.fetch(query("synchronizations.owned"), asked, owner)}
+    known = {row["id"] for row in await connection.fetch(query("synchronizations.known"), asked)}
     problems = tuple(
         Problem(field=f"synchronizations[{position}]", detail="There is no such synchronization.")
         for position, id in enumerate(ids)

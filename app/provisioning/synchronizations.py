@@ -1,6 +1,6 @@
 """Synchronizations: that a user's timetable goes into a mailbox (CONTRACT §4 and §6)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -22,6 +22,7 @@ __all__ = [
     "find",
     "of_user",
     "owner",
+    "owners",
     "pages",
 ]
 
@@ -119,6 +120,12 @@ async def owner(pool: Pool, id: int) -> str:
     if username is None:
         raise not_found()
     return username
+
+
+async def owners(pool: Pool, ids: Sequence[int]) -> set[str]:
+    """The users whose current synchronizations these are; ids that belong to nothing are left out."""
+    asked = [id for id in ids if 0 < id <= MAX_ID]
+    return {row["username"] for row in await pool.fetch(query("synchronizations.owners"), asked)}
 
 
 async def details(pool: Pool, id: int) -> Details:

@@ -23,10 +23,13 @@ WHERE id = $1;
 -- Whose current synchronization this is.
 SELECT username FROM current_synchronizations WHERE id = $1;
 
--- name: owned
--- Which of the current synchronizations $1 belong to the user $2 (null: to anybody).
-SELECT id FROM current_synchronizations
-WHERE id = ANY($1::bigint[]) AND ($2::text IS NULL OR username = $2);
+-- name: owners
+-- The users who have the current synchronizations $1.
+SELECT DISTINCT username FROM current_synchronizations WHERE id = ANY($1::bigint[]);
+
+-- name: known
+-- Which of the ids $1 are those of current synchronizations.
+SELECT id FROM current_synchronizations WHERE id = ANY($1::bigint[]);
 
 -- name: lock_pair
 -- Nobody else provisions this user and type until the transaction ends.

@@ -1,0 +1,164 @@
+"""``/api/v1/synchronizations``: how far they have got, and what can be done about them (CONTRACT §6)."""
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, get, patch, post
+from litestar.params import JSONBody, QueryParameter
+
+from app.api.auth import admin_only, staff_only
+from app.api.dependencies import InjectedCaller, InjectedClock, InjectedPool
+from app.api.openapi import UnlinkOperation, problems
+from app.api.unlinking import UnlinkMode, only_parameter
+from app.api.v0_synchronizations import SynchronizationId
+from app.errors import BadRequest, Forbidden
+from app.provisioning import runs, synchronizations
+from app.provisioning.synchronizations import Details, LedgerPage
+from app.provisioning.unlink import Preview, parse_mode, preview
+
+__all__ = ["synchronization_handlers"]
+
+TAGS = ["Synchronizations"]
+MAX_CHOSEN = 100_000
+
+
+class Switch(msgspec.Struct, frozen=True):
+    """Whether a synchronization is to be carried out."""
+
+    enabled: bool
+
+
+class Choice(msgspec.Struct, frozen=True, rename="camel"):
+    """Which synchronizations to sync: exactly one of these. Disabled ones are left out."""
+
+    synchronizations: Annotated[list[int], msgspec.Meta(max_length=MAX_CHOSEN)] | None = None
+    """By their ids."""
+    users: Annotated[list[str], msgspec.Meta(max_length=MAX_CHOSEN)] | None = None
+    """All of these users."""
+    types: Annotated[list[str], msgspec.Meta(max_length=100)] | None = None
+    """All of these types."""
+    all: bool = False
+    """Everything."""
+
+
+class Started(msgspec.Struct, frozen=True):
+    """The id of the run that has begun."""
+
+    run: int
+
+
+@get(
+    "/synchronizations/{id:int}",
+    tags=TAGS,
+    summary="A synchronization, and how far it has got",
+    responses=problems(404),
+)
+async def get_synchronization(id: SynchronizationId, pool: InjectedPool, caller: InjectedCaller) -> Details:
+    caller.may_act_for(await synchronizations.owner(pool, id))
+    return await synchronizations.details(pool, id)
+
+
+@patch(
+    "/synchronizations/{id:int}",
+    guards=[admin_only],
+    tags=TAGS,
+    summary="Switch a synchronization on or off",
+    description="While it is off, nothing is written to the mailbox, unlinking aside.",
+    responses=problems(404, 413),
+)
+async def patch_synchronization(
+    id: SynchronizationId, data: JSONBody[Switch], pool: InjectedPool, clock: InjectedClock
+) -> Details:
+    await synchronizations.enable(pool, id, data.enabled, clock())
+    return await synchronizations.details(pool, id)
+
+
+@get(
+    "/synchronizations/{id:int}/events",
+    tags=TAGS,
+    summary="What was put into the mailbox, by the ledger",
+    responses=problems(404),
+)
+async def list_events(
+    id: SynchronizationId,
+    pool: InjectedPool,
+    caller: InjectedCaller,
+    limit: Annotated[int, QueryParameter(description="Events on a page.", ge=1, le=1000)] = 100,
+    cursor: Annotated[
+        str | None, QueryParameter(description="`next` of the page before.", pattern=r"^[0-9]{1,18}$")
+    ] = None,
+) -> LedgerPage:
+    caller.may_act_for(await synchronizations.owner(pool, id))
+    return await synchronizations.events(pool, id, limit, cursor)
+
+
+@get(
+    "/synchronizations/unlink-preview",
+    guards=[staff_only],
+    tags=TAGS,
+    summary="What an unlinking would remove, and what it would leave",
+    description="Exactly the events that the DELETE would remove now, and the other ones of ours in the"
+    " mailboxes concerned. Give either id, or username with or without type.",
+    operation_class=UnlinkOperation,
+    responses=problems(404),
+)
+async def unlink_preview(
+    request: Request[Any, Any, Any],
+    pool: InjectedPool,
+    clock: InjectedClock,
+    unlink_mode: UnlinkMode = None,
+    id: Annotated[int | None, QueryParameter(description="One synchronization.")] = None,
+    username: Annotated[str | None, QueryParameter(description="All of a user's synchronizations …")] = None,
+    type: Annotated[str | None, QueryParameter(description="… of one type.")] = None,
+) -> Preview:
+    for name in ("unlinkMode", "id", "username", "type"):
+        only_parameter(request, name)
+    return await preview(pool, parse_mode(unlink_mode), clock, id=id, username=username, type=type)
+
+
+@post(
+    "/synchronizations/sync",
+    tags=TAGS,
+    summary="Bring synchronizations up to date now",
+    description="At most one such run is active at a time. A token with the role frontend names the ids of"
+    " synchronizations of its user, or that user.",
+    status_code=202,
+    responses=problems(409, 413, 422),
+)
+async def sync(
+    data: JSONBody[Choice], pool: InjectedPool, caller: InjectedCaller, clock: InjectedClock
+) -> Started:
+    chosen = (data.synchronizations, data.users, data.types, data.all or None)
+    if sum(choice is not None for choice in chosen) != 1:
+        raise BadRequest(
+            "invalid_selection", 'Give one of "synchronizations", "users", "types", or "all": true.'
+        )
+    if caller.role == "frontend":
+        await _require_own(data, pool, caller)
+    run = await runs.start_sync(
+        pool, clock, ids=data.synchronizations, usernames=data.users, types=data.types
+    )
+    return Started(run)
+
+
+async def _require_own(data: Choice, pool: InjectedPool, caller: InjectedCaller) -> None:
+    """Raises Forbidden if the choice reaches beyond the user whom the frontend acts for."""
+    if data.synchronizations is not None:
+        owners = await synchronizations.owners(pool, data.synchronizations)
+        for username in owners:
+            caller.may_act_for(username)
+        if owners:
+            return
+    for username in data.users or ():
+        caller.may_act_for(username)
+    if not data.users:
+        raise Forbidden("forbidden", "A token with the role frontend syncs the synchronizations of its user.")
+
+
+synchronization_handlers = [
+    get_synchronization,
+    patch_synchronization,
+    list_events,
+    unlink_preview,
+    sync,
+]
