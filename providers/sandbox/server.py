@@ -101,7 +101,7 @@ class Sandbox:
 
         runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=2)
         await runner.setup()
-        stack.push_async_callback(runner.cleanup)
+        stack.push_async_callback(_stop, runner)
         await web.SockSite(
             runner, listener, ssl_context=server_context(files.certificate, files.key), backlog=1024
         ).start()
@@ -155,6 +155,20 @@ class Sandbox:
         if self.saving is not None:
             self.saving.cancel()
         file.save(self.state)
+
+
+async def _stop(runner: web.AppRunner) -> None:
+    """Finish what is in flight, then let go of every connection.
+
+    A client that keeps one open would not answer TLS's close_notify for as long as it likes.
+    """
+    assert runner.server is not None
+    transports = [connection.transport for connection in runner.server.connections]
+    await runner.cleanup()
+    for transport in transports:
+        if transport is not None:
+            transport.abort()
+    await asyncio.sleep(0)  # the loop closes the sockets in its next round
 
 
 def _listen(port: int) -> socket.socket:
