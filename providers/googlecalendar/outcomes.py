@@ -9,10 +9,20 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
-from providers.contract import Done, Gone, Outcome, Refused, Throttled, Unknown
+from providers.contract import Done, Gone, Outcome, ProviderError, Refused, Throttled, Unknown
 from providers.googlecalendar.replies import Answer, NoAnswer, NoToken, Reply
+from providers.googlecalendar.resources import EventResource, read
 
-__all__ = ["deleted", "exists", "failure", "may_be_deleted", "missing", "reason_of", "written"]
+__all__ = [
+    "deleted",
+    "exists",
+    "failure",
+    "lacks_marker",
+    "may_be_deleted",
+    "missing",
+    "reason_of",
+    "written",
+]
 
 Failure = Refused | Throttled | Gone | Unknown
 What = Literal["event", "calendar"]
@@ -71,15 +81,27 @@ def missing(reply: Reply) -> bool:
     )
 
 
+def lacks_marker(reply: Reply) -> bool:
+    """Whether an event is there, but without a complete marker."""
+    if not isinstance(reply, Answer) or not reply.ok or missing(reply):
+        return False
+    try:
+        return read(reply, EventResource).marker is None
+    except ProviderError:
+        return False
+
+
 def written(reply: Reply, what: What, now: datetime) -> Outcome:
     """The outcome of an insert, patch or update; ``what`` is not there if Google says 404."""
     if not isinstance(reply, Answer) or not reply.ok:
         return failure(reply, what, now)
     if missing(reply):
         return Gone(what="event", code="cancelled", reason="The event was deleted in the calendar.")
-    if "id" not in reply.body:
-        return Unknown(code=str(reply.status), reason="Google's answer does not name the event.")
-    return Done(reply.body["id"], reply.body.get("etag"))
+    try:
+        event = read(reply, EventResource)
+    except ProviderError as error:
+        return error.outcome
+    return Done(event.id, event.etag)
 
 
 def deleted(reply: Reply, id: str, now: datetime) -> Outcome:

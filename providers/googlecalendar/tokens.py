@@ -59,12 +59,11 @@ class Tokens:
         try:
             info = json.loads(service_account_json)
             credentials = _from_info(info)
-        except (ValueError, TypeError, AttributeError) as error:
-            # The parser's own message may quote the key.
+        except (ValueError, TypeError, AttributeError):
             raise ValueError(
                 "service_account_file of providers.googlecalendar is not the JSON key file of a service "
                 "account: make a key in the Google Cloud console and name its file"
-            ) from error.with_traceback(None)
+            ) from None  # The parser's own error may hold the key.
         self.project = str(info.get("project_id") or credentials.service_account_email)
         self._credentials = credentials
         self._fetch = fetch
