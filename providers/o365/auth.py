@@ -75,6 +75,8 @@ class Tokens:
             # msal keeps tokens too, and would hand out one that Graph has rejected.
             self._application.remove_tokens_for_client()
             answer = self._application.acquire_token_for_client(scopes=[_scope(self._settings.graph_url)])
+        except requests.exceptions.SSLError as error:
+            raise ProviderError(outcomes.untrusted()) from error
         except requests.RequestException as error:
             raise ProviderError(outcomes.no_token(type(error).__name__)) from error
         except ValueError as error:

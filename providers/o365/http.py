@@ -9,6 +9,8 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from providers.contract import ProviderError
+from providers.o365 import outcomes
 from providers.o365.auth import Tokens
 from providers.o365.batch import chain, unbatch
 from providers.o365.messages import IMMUTABLE_IDS, Answer, NoAnswer, Request
@@ -37,7 +39,11 @@ class Graph:
         )
 
     async def send(self, request: Request) -> Answer:
-        """One request by itself. Raises ``NoAnswer``, and ``ProviderError`` for want of a token."""
+        """One request by itself.
+
+        Raises ``NoAnswer``, and ``ProviderError`` if nothing was sent: for want of a token, or as the
+        server's certificate is not trusted.
+        """
         return await self._send(request.method, self._root + request.path, request.body)
 
     async def follow(self, link: str) -> Answer:
@@ -94,6 +100,8 @@ class Graph:
                     headers={name.lower(): value for name, value in response.headers.items()},
                     body=_json_object(content),
                 )
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise ProviderError(outcomes.untrusted()) from error
         except TimeoutError as error:
             raise NoAnswer("timeout") from error
         except aiohttp.ClientError as error:

@@ -35,6 +35,7 @@ __all__ = [
     "of_token_error",
     "of_unsent",
     "of_write",
+    "untrusted",
 ]
 
 DEFAULT_WAIT = timedelta(seconds=10)
@@ -156,6 +157,16 @@ def no_answer(error: NoAnswer) -> Unknown:
 def calendar_read_only() -> Refused:
     """The calendar is there, and the application may not write to it."""
     return Refused(code="calendar_read_only", reason=_NO_ACCESS, scope="mailbox")
+
+
+def untrusted() -> Refused:
+    """The certificate of Graph or of the authority does not hold; nothing was sent."""
+    return Refused(
+        code="certificate",
+        reason="The server's certificate is not trusted. Set ca_file in [providers.o365] for a private CA.",
+        permanent=False,
+        scope="account",
+    )
 
 
 def of_token_error(answer: dict[str, Any]) -> Refused | Unknown:

@@ -1,5 +1,6 @@
 """``Adapter.apply``: an outcome for each operation, in few requests, and one event never in another's way."""
 
+from asyncio import gather
 from datetime import timedelta
 from uuid import uuid4
 
@@ -254,12 +255,11 @@ async def test_mailboxes_do_not_get_in_each_others_way(
     adapter: Adapter, control: Control, address: str
 ) -> None:
     """One adapter, many mailboxes at once."""
-    import asyncio
 
     async def fill(number: int) -> None:
         mailbox = await adapter.probe(f"{number}-{address}")
         await put(adapter, mailbox, *(create(lecture(n), attempt=uuid4()) for n in range(3)))
 
-    await asyncio.gather(*(fill(number) for number in range(8)))
+    await gather(*(fill(number) for number in range(8)))
     for number in range(8):
         assert len(await control.events(f"{number}-{address}")) == 3

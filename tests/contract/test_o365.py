@@ -1,0 +1,105 @@
+"""What is Microsoft 365's own: tokens, certificates, and the transactionId."""
+
+from asyncio import gather
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.config import load_config
+from providers import o365
+from providers.contract import Adapter, Mailbox, ProviderError, Refused
+from providers.sandbox.server import Sandbox
+from providers.settings import O365Settings
+from tests.contract.harness import Control, create, lecture, put
+
+pytestmark = pytest.mark.parametrize("type", ["o365"])
+
+
+def settings(sandbox: Sandbox, **changes: Any) -> O365Settings:
+    """The sandbox's, with changes."""
+    config = load_config({"ROOSTER_CONFIG": str(sandbox.config)}, Path.cwd())
+    assert config.providers.o365 is not None
+    return msgspec.structs.replace(config.providers.o365, **changes)
+
+
+@asynccontextmanager
+async def connected(settings: O365Settings) -> AsyncIterator[Adapter]:
+    adapter = await o365.connect(settings, lambda: datetime.now(UTC))
+    try:
+        yield adapter
+    finally:
+        await adapter.close()
+
+
+async def test_a_certificate_in_place_of_a_secret(sandbox: Sandbox, control: Control, address: str) -> None:
+    credentials = sandbox.state.credentials
+    certificate = credentials.private_key + credentials.certificate
+    async with connected(settings(sandbox, client_secret=None, certificate=certificate)) as adapter:
+        assert (await adapter.probe(address)).address == address
+
+
+async def test_a_wrong_secret_says_what_to_do(sandbox: Sandbox, control: Control, address: str) -> None:
+    async with connected(settings(sandbox, client_secret="hunter2")) as adapter:
+        with pytest.raises(ProviderError) as error:
+            await adapter.probe(address)
+        (of_apply,) = await adapter.apply(Mailbox(address=address, identity="x"), [create(lecture())])
+    assert isinstance(error.value.outcome, Refused)
+    assert error.value.outcome.code == "AADSTS7000215"
+    assert "client secret" in error.value.outcome.reason
+    assert of_apply == error.value.outcome
+
+
+async def test_a_tenant_that_is_not_there(sandbox: Sandbox, control: Control, address: str) -> None:
+    async with connected(settings(sandbox, tenant_id="00000000-0000-0000-0000-000000000000")) as adapter:
+        with pytest.raises(ProviderError) as error:
+            await adapter.probe(address)
+    assert isinstance(error.value.outcome, Refused)
+    assert error.value.outcome.scope == "account"
+    assert "tenant_id" in error.value.outcome.reason
+
+
+async def test_a_token_that_graph_no_longer_accepts_is_renewed_on_the_way(
+    sandbox: Sandbox, adapter: Adapter, mailbox: Mailbox, control: Control
+) -> None:
+    """It expires by the server's clock, of which the adapter's knows nothing."""
+    earlier = sandbox.state.now
+    sandbox.state.now = lambda: earlier() + timedelta(hours=2)
+    try:
+        await put(adapter, mailbox, create(lecture(0)), create(lecture(1)))
+    finally:
+        sandbox.state.now = earlier
+    assert len(await control.events(mailbox.address)) == 2
+
+
+async def test_many_mailboxes_at_once_share_one_token(
+    sandbox: Sandbox, control: Control, address: str
+) -> None:
+    async with connected(settings(sandbox)) as adapter:
+        await gather(*(adapter.probe(f"{n}-{address}") for n in range(30)))
+    assert sandbox.state.stats.requests["o365", "token"] == 1
+
+
+async def test_a_server_whose_certificate_does_not_hold_is_named_as_the_reason(
+    sandbox: Sandbox, other_sandbox: Sandbox, control: Control, address: str
+) -> None:
+    async with connected(settings(sandbox, ca_file=str(other_sandbox.ca_file))) as adapter:
+        with pytest.raises(ProviderError) as error:
+            await adapter.probe(address)
+    assert isinstance(error.value.outcome, Refused)
+    assert "ca_file" in error.value.outcome.reason
+
+
+async def test_a_repeated_create_is_dropped_by_its_transaction_id(
+    adapter: Adapter, mailbox: Mailbox, control: Control
+) -> None:
+    """Nobody promises it, so the caller does not build on it."""
+    operation = create(lecture())
+    (first,) = await put(adapter, mailbox, operation)
+    (second,) = await put(adapter, mailbox, operation)
+    assert second.id == first.id
+    assert len(await control.events(mailbox.address)) == 1
