@@ -54,7 +54,11 @@ class EwsAccount(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class EwsSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """On-premises Exchange. ``username`` and ``password`` are the first account, if given."""
+    """On-premises Exchange. ``username`` and ``password`` are the first account, if given.
+
+    With ``auth_type`` oauth, an account is an application in Microsoft Entra: ``username`` is its client
+    id and ``password`` its client secret, in the tenant ``tenant_id``.
+    """
 
     service_endpoint: str
     username: str | None = None
@@ -63,8 +67,12 @@ class EwsSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     access_type: Literal["impersonation", "delegate"] = "impersonation"
     ca_file: FilePath | None = None
     accounts: tuple[EwsAccount, ...] = ()
+    tenant_id: str | None = None
+    authority: str = "https://login.microsoftonline.com"
 
     def __post_init__(self) -> None:
+        if self.auth_type == "oauth" and self.tenant_id is None:
+            raise ValueError("auth_type oauth needs tenant_id")
         if (self.username is None) != (self.password is None):
             raise ValueError("username and password go together")
         if self.username is None and not self.accounts:

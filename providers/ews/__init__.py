@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from providers.contract import Adapter, Clock
 from providers.ews.adapter import EwsAdapter
 from providers.ews.session import Endpoint
+from providers.ews.tokens import Tokens
 from providers.settings import EwsAccount, EwsSettings
 
 __all__ = ["connect"]
@@ -24,6 +25,7 @@ async def connect(settings: EwsSettings, clock: Clock) -> Adapter:
             password=account.password,
             auth_type=settings.auth_type,
             ca_file=settings.ca_file,
+            tokens=_tokens(settings, account, clock),
         )
         for account in _accounts(settings)
     }
@@ -37,9 +39,21 @@ def _accounts(settings: EwsSettings) -> list[EwsAccount]:
     return accounts
 
 
+def _tokens(settings: EwsSettings, account: EwsAccount, clock: Clock) -> Tokens | None:
+    if settings.auth_type != "oauth":
+        return None
+    authority = f"{settings.authority.rstrip('/')}/{settings.tenant_id}"
+    return Tokens(
+        settings.service_endpoint,
+        authority=authority,
+        client_id=account.username,
+        client_secret=account.password,
+        ca_file=settings.ca_file,
+        clock=clock,
+    )
+
+
 def _check(settings: EwsSettings) -> None:
-    if settings.auth_type == "oauth":
-        raise ValueError('auth_type = "oauth" is not supported yet in [providers.ews]: use basic or ntlm.')
     parts = urlsplit(settings.service_endpoint)
     if parts.scheme != "https" or not parts.hostname:
         raise ValueError("service_endpoint in [providers.ews] must be an https address: passwords go there.")

@@ -6,7 +6,7 @@ Everything here blocks, and raises what ``outcomes.FAILURES`` lists. exchangelib
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
-from exchangelib.fields import FieldPath
+from exchangelib.fields import FieldOrder, FieldPath
 from exchangelib.folders import Calendar as CalendarFolder
 from exchangelib.items import (
     ALL_OCCURRENCES,
@@ -16,6 +16,7 @@ from exchangelib.items import (
     SEND_TO_NONE,
     SHALLOW,
     SOFT_DELETE,
+    CalendarItem,
 )
 from exchangelib.properties import DistinguishedFolderId, ItemId, Mailbox
 from exchangelib.services import CreateItem, DeleteItem, FindItem, GetFolder, GetItem, UpdateItem
@@ -33,6 +34,9 @@ PAGE = 250
 
 MAX_PASSES = 20
 """How often a calendar that changes while it is read is read anew."""
+
+_OLDEST_FIRST = FieldOrder(FieldPath(field=CalendarItem.get_field_by_fieldname("datetime_created")))
+"""So that an event comes before the copies that a person made of it, and pages keep their order."""
 
 _EFFECTIVE_RIGHTS = FieldPath(field=CalendarFolder.get_field_by_fieldname("effective_rights"))
 
@@ -166,7 +170,7 @@ class Calendar:
             folders=[self._folder],
             additional_fields=MARKER_FIELDS,
             restriction=restriction,
-            order_fields=None,
+            order_fields=[_OLDEST_FIRST],
             query_string=None,
             shape=ID_ONLY,
             depth=SHALLOW,

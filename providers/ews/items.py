@@ -71,6 +71,22 @@ class _Attempt(_MarkerProperty):
     property_name = ATTEMPT
 
 
+class _MarkerField(ExtendedPropertyField):  # type: ignore[misc]
+    """The same as exchangelib's, with less work for what never changes: it was a third of a create."""
+
+    def clean(self, value: str | None, version: Version | None = None) -> str | None:
+        return value
+
+    def field_uri_xml(self) -> etree._Element:
+        attributes = {
+            "PropertySetId": self.value_cls.property_set_id,
+            "PropertyName": self.value_cls.property_name,
+            "PropertyType": "String",
+        }
+        uri: etree._Element = create_element("t:ExtendedFieldURI", attrs=attributes)
+        return uri
+
+
 class OwnedItem(EWSElement):  # type: ignore[misc]
     """A CalendarItem with the fields that Rooster owns, in the order of the schema, and with no others.
 
@@ -85,10 +101,10 @@ class OwnedItem(EWSElement):  # type: ignore[misc]
     subject = CharField(field_uri="item:Subject")
     body = BodyField(field_uri="item:Body")
     categories = CharListField(field_uri="item:Categories")
-    instance = ExtendedPropertyField(value_cls=_Instance)
-    synchronization = ExtendedPropertyField(value_cls=_Synchronization)
-    event = ExtendedPropertyField(value_cls=_Event)
-    attempt = ExtendedPropertyField(value_cls=_Attempt)
+    instance = _MarkerField(value_cls=_Instance)
+    synchronization = _MarkerField(value_cls=_Synchronization)
+    event = _MarkerField(value_cls=_Event)
+    attempt = _MarkerField(value_cls=_Attempt)
     start = DateTimeField(field_uri="calendar:Start")
     end = DateTimeField(field_uri="calendar:End")
     is_all_day = BooleanField(field_uri="calendar:IsAllDayEvent")

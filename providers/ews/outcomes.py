@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from providers.contract import Clock, Done, Gone, Outcome, Refused, Throttled, Unknown
 from providers.ews.session import HttpStatus, NoAnswer, NotSent, Untrusted
 from providers.ews.soap import Answer, Fault, Malformed
+from providers.ews.tokens import NoToken, TokenRefused
 
 __all__ = [
     "FAILURES",
@@ -25,8 +26,8 @@ __all__ = [
     "write_outcome",
 ]
 
-Failure = Fault | HttpStatus | Malformed | NoAnswer | NotSent | Untrusted
-FAILURES = (Fault, HttpStatus, Malformed, NoAnswer, NotSent, Untrusted)
+Failure = Fault | HttpStatus | Malformed | NoAnswer | NotSent | NoToken | TokenRefused | Untrusted
+FAILURES = (Fault, HttpStatus, Malformed, NoAnswer, NotSent, NoToken, TokenRefused, Untrusted)
 """What a request can end in, other than answers to its items."""
 
 DEFAULT_BACK_OFF = 30.0
@@ -154,6 +155,15 @@ def _failure_outcome(failure: Failure, clock: Clock) -> Outcome:
             return _http_outcome(failure, clock)
         case NotSent():
             return Unknown(code="unreachable", reason="Exchange cannot be reached at service_endpoint.")
+        case NoToken():
+            return Unknown(code="no_token", reason="The authority for access tokens cannot be reached.")
+        case TokenRefused():
+            return Refused(
+                code=failure.code,
+                reason="Microsoft Entra gives no access token. Check tenant_id, username (the application's "
+                "client id) and password (its client secret) in [providers.ews].",
+                scope="account",
+            )
         case Untrusted():
             return Refused(
                 code="certificate",

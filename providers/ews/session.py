@@ -6,7 +6,6 @@ retries, guesses at what a status means, and logs whole requests, with what peop
 
 import ssl
 import threading
-from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -23,6 +22,8 @@ from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 from spnego.exceptions import SpnegoError
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, SSLError
+
+from providers.ews.tokens import Tokens
 
 __all__ = [
     "CONNECTIONS",
@@ -108,9 +109,10 @@ class Endpoint(BaseProtocol):  # type: ignore[misc]
         password: str,
         auth_type: str,
         ca_file: str | None,
-        bearer: Callable[[], str] | None = None,
+        tokens: Tokens | None = None,
     ) -> None:
-        credentials = None if bearer else Credentials(username, password)
+        """With ``tokens`` for ``auth_type`` oauth, and only then."""
+        credentials = None if tokens else Credentials(username, password)
         super().__init__(
             Configuration(
                 credentials=credentials,
@@ -122,7 +124,7 @@ class Endpoint(BaseProtocol):  # type: ignore[misc]
             )
         )
         self._ca_file = ca_file
-        self._bearer = bearer
+        self._tokens = tokens
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self._sessions_lock = threading.Lock()
@@ -153,11 +155,13 @@ class Endpoint(BaseProtocol):  # type: ignore[misc]
     def post(self, envelope: bytes, anchor: str) -> bytes:
         """Post a SOAP envelope, once, and return the SOAP answer.
 
-        ``anchor`` is the mailbox, by which Exchange routes. Raises NotSent, Untrusted, NoAnswer, HttpStatus.
+        ``anchor`` is the mailbox, by which Exchange routes. Raises NotSent, Untrusted, NoAnswer,
+        HttpStatus, TokenRefused, NoToken.
         """
         headers = {"X-AnchorMailbox": anchor} if anchor.isascii() else {}
-        if self._bearer:
-            headers["Authorization"] = f"Bearer {self._bearer()}"
+        token = self._tokens.get() if self._tokens else None
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
         try:
             response = self._session().post(
                 self.service_endpoint,
@@ -172,6 +176,8 @@ class Endpoint(BaseProtocol):  # type: ignore[misc]
             raise HttpStatus(401) from error
         if response.status_code == 200 or (response.status_code == 500 and _is_xml(response.content)):
             return response.content  # a SOAP fault comes with status 500 (SOAP 1.1, section 6.2)
+        if self._tokens and token and response.status_code == 401:
+            self._tokens.reject(token)
         raise HttpStatus(response.status_code, response.headers.get("Retry-After"))
 
     def close(self) -> None:
