@@ -3,7 +3,7 @@
 The resource: https://learn.microsoft.com/graph/api/resources/event
 """
 
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -151,8 +151,10 @@ def _times(event: Event) -> tuple[dict[str, str], dict[str, str]]:
     zone = tz_win.get(event.time_zone, "UTC")
     if event.all_day:
         # Midnight by the calendar, also where clocks change at midnight and there is none by the clock.
-        first, end_day = (datetime.combine(day, time.min) for day in event.dates)
-        return _date_time(first, zone), _date_time(end_day, zone)
+        first, after_last = event.dates
+        # A date alone lasts for that day (RFC 5545 section 3.6.1); Graph wants to hear of it.
+        after_last = max(after_last, first + timedelta(days=1))
+        return _date_time(_midnight(first), zone), _date_time(_midnight(after_last), zone)
     start, end = event.local_start, event.local_end
     if event.time_zone not in tz_win or _ambiguous(start) or _ambiguous(end):
         zone, start, end = "UTC", event.start.astimezone(UTC), event.end.astimezone(UTC)
@@ -161,6 +163,10 @@ def _times(event: Event) -> tuple[dict[str, str], dict[str, str]]:
 
 def _date_time(local: datetime, zone: str) -> dict[str, str]:
     return {"dateTime": local.replace(tzinfo=None, fold=0).isoformat(), "timeZone": zone}
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time.min)
 
 
 def _ambiguous(local: datetime) -> bool:

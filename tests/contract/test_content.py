@@ -187,6 +187,21 @@ async def test_an_event_over_midnight_that_lasts_a_day_is_not_all_day(
     assert seen(await put_and_look(adapter, mailbox, control, event)) == shown(event)
 
 
+async def test_an_event_may_last_no_time(adapter: Adapter, mailbox: Mailbox, control: Control) -> None:
+    """A deadline."""
+    event = lecture(end=lecture().start)
+    assert seen(await put_and_look(adapter, mailbox, control, event)) == shown(event)
+
+
+async def test_an_all_day_event_without_an_end_is_on_its_first_day(
+    adapter: Adapter, mailbox: Mailbox, control: Control
+) -> None:
+    """RFC 5545 section 3.6.1: a date alone lasts for that day."""
+    day = at("2026-06-01T00:00", "Europe/Amsterdam")
+    common = await put_and_look(adapter, mailbox, control, lecture(start=day, end=day, all_day=True))
+    assert (common["allDay"], common["start"], common["end"]) == (True, "2026-06-01", "2026-06-02")
+
+
 @pytest.mark.parametrize(
     "changes",
     [
