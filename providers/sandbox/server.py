@@ -5,6 +5,7 @@ import importlib
 import os
 import socket
 import tempfile
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -64,6 +65,7 @@ class Sandbox:
         self._file: StateFile | None = None
         self.saving: asyncio.Task[None] | None = None
         """The writing of the latest changes to the state file, while that is going to happen."""
+        self._saving_took = 0.0
         self._exit = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -146,10 +148,13 @@ class Sandbox:
                 self.saving = asyncio.create_task(self._save_soon(self._file))
 
     async def _save_soon(self, file: StateFile) -> None:
-        await asyncio.sleep(SAVE_AFTER)
+        # Most of the time is left to the requests, however much there is to go through.
+        await asyncio.sleep(max(SAVE_AFTER, 10 * self._saving_took))
+        started = time.monotonic()
         # From here on a change is the next saving's matter.
         self.saving = None
         file.save(self.state)
+        self._saving_took = time.monotonic() - started
 
     async def _save_at_last(self, file: StateFile) -> None:
         if self.saving is not None:

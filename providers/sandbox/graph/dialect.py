@@ -24,6 +24,7 @@ class GraphDialect:
     type = TYPE
 
     def describe(self, native: Native) -> dict[str, Any]:
+        native = store.full(native)
         start, end = (zones.moment(native[field], field) for field in ("start", "end"))
         all_day = native["isAllDay"]
         return {
@@ -74,7 +75,7 @@ class GraphDialect:
 def _marker(native: Native) -> dict[str, Any] | None:
     values = {
         PROPERTIES[item["id"]]: item["value"]
-        for item in native["singleValueExtendedProperties"]
+        for item in native.get("singleValueExtendedProperties", ())
         if item["id"] in PROPERTIES
     }
     found = marker.from_strings(values)

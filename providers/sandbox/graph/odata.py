@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from providers.sandbox.graph import zones
+from providers.sandbox.graph import store, zones
 from providers.sandbox.graph.errors import bad_uri, invalid_request
 from providers.sandbox.graph.properties import canonical
 from providers.sandbox.graph.validation import READ_ONLY
@@ -240,7 +240,7 @@ class _Filter:
         def matches(event: Native) -> bool:
             return any(
                 item["id"] == id_ and COMPARE[operator](item["value"].casefold(), value)
-                for item in event["singleValueExtendedProperties"]
+                for item in event.get("singleValueExtendedProperties", ())
             )
 
         return matches
@@ -303,7 +303,7 @@ def _value(event: Native, path: str) -> Any:
     name, _, rest = path.partition("/")
     if name in ("start", "end") and rest == "dateTime":
         return zones.moment(event[name], name).astimezone(UTC).isoformat()
-    value: Any = event.get(name)
+    value: Any = store.full(event).get(name)
     for step in filter(None, rest.split("/")):
         value = value.get(step) if isinstance(value, dict) else None
     return value

@@ -5,6 +5,7 @@ learn.microsoft.com/graph/api/resources/extended-properties-overview: ``{type} {
 """
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from providers.sandbox.graph.errors import GraphError
@@ -36,6 +37,7 @@ _TYPES = {
 }
 
 
+@lru_cache(maxsize=1024)
 def canonical(name: str) -> str:
     """The one spelling of a property's id, by which two are compared. Raises ``GraphError``."""
     for pattern, form in ((_NAMED, "Name"), (_NUMBERED, "Id")):

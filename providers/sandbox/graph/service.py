@@ -174,7 +174,7 @@ class Service:
             raise GraphError(400, "BadRequest", f"Resource not found for the segment '{collection}'.")
         if resource == "calendars" and collection is None and match["event"] is None:
             self._only(call, "GET")
-            return Answer(status=200, body={"value": [calendar(mailbox)]})
+            return Answer(status=200, body={"value": [self._schema.answered("calendar", calendar(mailbox))]})
         target = collection or (resource if resource in ("events", "calendarView") else None)
         if target is None:
             if match["event"] is not None:
@@ -205,12 +205,13 @@ class Service:
         # resource's page. What is answered, and what after a delete, is not documented: here the event that
         # is there, and a new one once it has been deleted.
         known = next(
-            (e for e in mailbox.events.values() if transaction and e["transactionId"] == transaction), None
+            (e for e in mailbox.events.values() if transaction and e.get("transactionId") == transaction),
+            None,
         )
         event = known or store.create(mailbox, given, self._state.now())
-        if known is None and event["attendees"]:
+        if known is None and event.get("attendees", ()):
             # An organizer's meeting: Graph invites at once, and nothing can suppress that.
-            self._state.stats.operation(TYPE, "invitation", len(event["attendees"]))
+            self._state.stats.operation(TYPE, "invitation", len(event.get("attendees", ())))
         return self._event(call, mailbox, event, parse_query({}), status=201)
 
     def _one(self, call: Call, mailbox: SandboxMailbox, id_: str, options: dict[str, str]) -> Answer:
@@ -234,13 +235,13 @@ class Service:
         if call.method == "DELETE":
             del mailbox.events[own]
             mailbox.next_serial()
-            if event["attendees"]:
-                self._state.stats.operation(TYPE, "cancellation", len(event["attendees"]))
+            if event.get("attendees", ()):
+                self._state.stats.operation(TYPE, "cancellation", len(event.get("attendees", ())))
             return Answer(status=204)
         self._schema.asked("event", call.body)
         store.change(mailbox, event, checked(call.body, creating=False), self._state.now())
-        if event["attendees"]:
-            self._state.stats.operation(TYPE, "invitation", len(event["attendees"]))
+        if event.get("attendees", ()):
+            self._state.stats.operation(TYPE, "invitation", len(event.get("attendees", ())))
         return self._event(call, mailbox, event, parse_query(options))
 
     def _event(

@@ -1,12 +1,12 @@
 """Events in a mailbox as Graph keeps them, and as it shows them.
 
-A native event is Graph's own JSON: every property as last set, times in the zone they were given in.
+A native event is Graph's own JSON: the properties that were set, as they were set, times in the zone
+they were given in. What was never set is ``DEFAULTS``; a campus of events has to fit into memory.
 """
 
 import html
 import re
 from base64 import urlsafe_b64encode
-from copy import deepcopy
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -18,10 +18,12 @@ from providers.sandbox.graph.properties import merged
 from providers.sandbox.graph.validation import check_times
 from providers.sandbox.state import Native, SandboxMailbox
 
-__all__ = ["SETTABLE", "Shape", "as_text", "change", "create", "etag", "own_id", "show"]
+__all__ = ["SETTABLE", "Shape", "as_text", "change", "create", "etag", "full", "own_id", "show"]
 
 IMMUTABLE = "AAkA"
 MUTABLE = "AAMk"
+UID_PREFIX = "040000008200E00074C5B7101A82E008"
+"""How Exchange's own global object ids start ([MS-OXOCAL] section 2.2.1.27)."""
 
 NO_LOCATION = {"displayName": ""}
 LOCATION_TYPES = {"locationType": "default", "uniqueIdType": "unknown"}
@@ -66,16 +68,15 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 
 def create(mailbox: SandboxMailbox, given: dict[str, Any], now: datetime) -> Native:
     """Put a new event with the checked properties into the mailbox. Raises ``GraphError``."""
-    event: Native = deepcopy(DEFAULTS)
+    event: Native = {}
     _set(event, given)
     check_times(event)
     serial = mailbox.next_serial()
     event["id"] = _new_id(mailbox, serial)
-    event["iCalUId"] = "040000008200E00074C5B7101A82E008" + sha256(event["id"].encode()).hexdigest().upper()
-    event["createdDateTime"] = _timestamp(now)
     event["originalStartTimeZone"] = event["start"].get("timeZone") or "UTC"
     event["originalEndTimeZone"] = event["end"].get("timeZone") or "UTC"
     _stamp(mailbox, event, serial, now)
+    event["createdDateTime"] = event["lastModifiedDateTime"]
     mailbox.events[event["id"]] = event
     return event
 
@@ -87,6 +88,11 @@ def change(mailbox: SandboxMailbox, event: Native, given: dict[str, Any], now: d
     check_times(candidate)
     _stamp(mailbox, candidate, mailbox.next_serial(), now)
     event.update(candidate)
+
+
+def full(event: Native) -> Native:
+    """The event with the defaults of what was never set. Not to be changed."""
+    return {**DEFAULTS, **event}
 
 
 def own_id(id_: str) -> str | None:
@@ -103,6 +109,7 @@ def etag(event: Native) -> str:
 
 def show(mailbox: SandboxMailbox, event: Native, shape: Shape) -> dict[str, Any]:
     """The event as an answer's JSON."""
+    event = full(event)
     recurring = event["recurrence"] is not None
     # "The start/end of an all-day event": midnight of the day itself, whatever zone is preferred.
     floating = event["isAllDay"]
@@ -114,6 +121,7 @@ def show(mailbox: SandboxMailbox, event: Native, shape: Shape) -> dict[str, Any]
         "bodyPreview": as_text(event["body"])[:255],
         "location": {**LOCATION_TYPES, **event["location"]},
         "locations": [{**LOCATION_TYPES, **location} for location in event["locations"]],
+        "iCalUId": UID_PREFIX + sha256(event["id"].encode()).hexdigest().upper(),
         "organizer": {"emailAddress": {"name": mailbox.address, "address": mailbox.address}},
         "isOrganizer": True,
         "isCancelled": False,
@@ -139,7 +147,7 @@ def _set(event: Native, given: dict[str, Any]) -> None:
     values = {**given}
     for name in ("singleValueExtendedProperties", "multiValueExtendedProperties"):
         if name in values:
-            values[name] = merged(event[name], values[name])
+            values[name] = merged(event.get(name, []), values[name])
     for name, empty in (("location", NO_LOCATION), ("body", NO_BODY)):
         if name in values and values[name] is None:
             values[name] = empty
