@@ -20,6 +20,7 @@ MINIMUM_VERSION = 14
 
 CONNECT_SECONDS = 15
 CLOSE_SECONDS = 10
+IDLE_IN_TRANSACTION_SECONDS = 15
 
 
 class DatabaseUnavailable(RoosterError):
@@ -71,7 +72,11 @@ async def _connect(dsn: str, max_size: int) -> Pool:
             min_size=1,
             max_size=max_size,
             timeout=CONNECT_SECONDS,
-            server_settings={"application_name": "rooster"},
+            server_settings={
+                "application_name": "rooster",
+                # A process that was stopped in the middle of a transaction must not hold its locks for ever.
+                "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_SECONDS}s",
+            },
         )
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise DatabaseUnavailable(

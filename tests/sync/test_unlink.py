@@ -104,7 +104,7 @@ async def test_cleanup_finds_what_an_earlier_unlink_only_left(world: World) -> N
         "future": second,
     }
     copies = 3
-    await world.unlink("CLEANUP", second, username="alice")
+    await world.unlink("CLEANUP", username="alice")
     await world.settle()
     assert await world.ledger(ALICE) == []
     assert len(world.pushed(ALICE)) == copies

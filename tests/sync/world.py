@@ -12,7 +12,7 @@ from app.config import Config, SyncSettings
 from app.database.queries import query
 from app.database.types import Pool
 from app.provisioning.provision import provision
-from app.sync.wake import wake_mailboxes
+from app.provisioning.unlink import parse_mode, unlink_one, unlink_user
 from app.sync.worker import Worker
 from app.timetables.store import Counts, replace
 from providers.contract import Event
@@ -67,19 +67,11 @@ class World:
         await self.user(username)
         return await replace(self.pool, username, events, self.config.timetables, self.clock(), confirm=True)
 
-    async def unlink(self, mode: str, *synchronizations: int, username: str | None = None) -> int:
-        """Accept an unlinking now; gives its run."""
-        async with self.pool.acquire() as connection, connection.transaction():
-            now = self.clock()
-            ids = list(synchronizations)
-            await connection.execute(query("unlinks.hold_mailboxes"), ids)
-            run: int = await connection.fetchval(query("runs.create"), "unlink", now)
-            rows = await connection.fetch(query("unlinks.unlink"), ids, mode, now, run)
-            if username is not None:
-                rows += await connection.fetch(query("unlinks.clean_up"), username, None, now, run)
-            await connection.execute(query("runs.finish_if_done"), run, now)
-            await wake_mailboxes(connection, [row["mailbox_id"] for row in rows], now)
-        return run
+    async def unlink(self, mode: str, synchronization: int | None = None, username: str = "") -> int:
+        """Accept an unlinking now, of one synchronization or of all that a user has; gives its run."""
+        if synchronization is None:
+            return await unlink_user(self.pool, username, parse_mode(mode), self.clock)
+        return await unlink_one(self.pool, synchronization, parse_mode(mode), self.clock)
 
     async def work(self) -> None:
         """A worker does all that is due now."""
