@@ -1,7 +1,6 @@
 """The sandbox's server: every protocol and the control API over TLS on one port of the loopback."""
 
 import asyncio
-import importlib
 import os
 import socket
 import tempfile
@@ -13,7 +12,7 @@ from typing import Self
 
 from aiohttp import web
 
-from providers.sandbox import control, entra
+from providers.sandbox import control, entra, ews, google, graph
 from providers.sandbox.configuration import write_files
 from providers.sandbox.control import Handler
 from providers.sandbox.persistence import Setup, StateFile
@@ -125,13 +124,7 @@ class Sandbox:
 
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=LARGEST_REQUEST, middlewares=[self._notice])
-        protocols: list[ModuleType] = []
-        for name in ("ews", "graph", "google"):  # DEV
-            try:
-                protocols.append(importlib.import_module(f"providers.sandbox.{name}"))
-                protocols[-1].dialect, protocols[-1].routes
-            except (ImportError, AttributeError):
-                del protocols[-1:]
+        protocols: list[ModuleType] = [ews, graph, google]
         dialects: list[Dialect] = [protocol.dialect() for protocol in protocols]
         for protocol in [*protocols, entra]:
             application.add_routes(protocol.routes(self.state, lambda: self.url))
