@@ -36,19 +36,21 @@ def full(event: Event, marker: Marker) -> dict[str, Any]:
 
 
 def patch(update: Update) -> dict[str, Any]:
-    """The body of a ``patch``: the fields that changed, and the marker.
+    """The body of a ``patch``: the fields that changed, and the marker; empty if nothing did.
 
     Patch merges objects key by key, so private properties of others stay; null removes a field.
     The marker goes with every patch: the event may have been adopted by another synchronization.
     """
-    body = full(update.event, update.marker)
     if update.previous is None:
-        return body
-    old = full(update.previous, update.marker)
-    changed = {name: value for name, value in body.items() if value != old[name]}
-    private = body["extendedProperties"]["private"]
-    if private[CATEGORIES] == old["extendedProperties"]["private"][CATEGORIES]:
-        private = {name: value for name, value in private.items() if name != CATEGORIES}
+        return full(update.event, update.marker)
+    old = _owned(update.previous)
+    changed = {name: value for name, value in _owned(update.event).items() if value != old[name]}
+    private: dict[str, str | None] = {**to_strings(update.marker)}
+    categories = _categories(update.event)
+    if categories != _categories(update.previous):
+        private[CATEGORIES] = categories
+    elif not changed:
+        return {}
     return changed | {"extendedProperties": {"private": private}}
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "lacks_marker",
     "may_be_deleted",
     "missing",
+    "not_found",
     "reason_of",
     "written",
 ]
@@ -72,6 +73,11 @@ def exists(reply: Reply) -> bool:
 def may_be_deleted(reply: Reply) -> bool:
     """Whether a write was refused in the way in which Google may refuse one to a deleted event."""
     return isinstance(reply, Answer) and reply.status == 403 and reason_of(reply) in _MAILBOX_REFUSED
+
+
+def not_found(reply: Reply) -> bool:
+    """Whether Google found no such event, or no such calendar: it says the same of both."""
+    return isinstance(reply, Answer) and reply.status == 404
 
 
 def missing(reply: Reply) -> bool:

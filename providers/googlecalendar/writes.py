@@ -7,7 +7,7 @@ from googleapiclient.http import HttpRequest
 from providers.contract import Clock, Create, Delete, Done, Gone, Mailbox, Operation, Outcome, Refused, Update
 from providers.googlecalendar import bodies, outcomes
 from providers.googlecalendar.client import CALENDAR, MARKED, Client
-from providers.googlecalendar.replies import Reply
+from providers.googlecalendar.replies import Answer, Reply
 
 __all__ = ["Writes"]
 
@@ -32,6 +32,7 @@ class Writes:
 
     async def carry_out(self) -> list[Outcome]:
         """An outcome for each operation, in their order."""
+        self._leave_unchanged()
         versions = await self._look_before()
         replies = await self._send(
             {
@@ -40,14 +41,20 @@ class Writes:
                 if place not in self._outcomes
             }
         )
-        unclear: list[int] = []
+        unclear: dict[int, Reply] = {}
         for place, reply in replies.items():
             if _leaves_open(self._operations[place], reply):
-                unclear.append(place)
+                unclear[place] = reply
             else:
                 self._outcomes[place] = self._outcome(self._operations[place], reply)
-        await self._look_after({place: replies[place] for place in unclear})
+        await self._look_after(unclear)
         return [self._outcomes[place] for place in range(len(self._operations))]
+
+    def _leave_unchanged(self) -> None:
+        """Updates without a difference are done."""
+        for place, operation in enumerate(self._operations):
+            if isinstance(operation, Update) and not bodies.patch(operation):
+                self._outcomes[place] = Done(operation.id, operation.version)
 
     async def _look_before(self) -> dict[int, str | None]:
         """Look at events whose status is to be set, because that would bring a deleted one back.
@@ -70,23 +77,31 @@ class Writes:
         return versions
 
     async def _look_after(self, refused: Mapping[int, Reply]) -> None:
-        """Look at the events whose writes were refused, and find out what that means."""
+        """Look at the events or the calendar whose writes were refused, and find out what that means."""
         again: dict[int, HttpRequest] = {}
-        found = await self._send({place: self._get(self._operations[place]) for place in refused})
-        for place, reply in found.items():
-            operation = self._operations[place]
+        looks = {place: self._look(self._operations[place], reply) for place, reply in refused.items()}
+        for place, seen in (await self._send(looks)).items():
+            operation, reply = self._operations[place], refused[place]
             if isinstance(operation, Create):
-                mending = self._mending(operation, reply)
+                mending = self._mending(operation, seen)
                 if mending is not None:
                     again[place] = mending
                 else:
-                    self._outcomes[place] = self._outcome(operation, reply)
-            elif outcomes.missing(reply):
-                self._outcomes[place] = outcomes.written(reply, "event", self._clock())
+                    self._outcomes[place] = self._outcome(operation, seen)
+            elif outcomes.not_found(reply) and not (isinstance(seen, Answer) and seen.ok):
+                self._outcomes[place] = outcomes.failure(seen, "calendar", self._clock())
+            elif outcomes.missing(seen):
+                self._outcomes[place] = outcomes.written(seen, "event", self._clock())
             else:
-                self._outcomes[place] = self._outcome(operation, refused[place])
+                self._outcomes[place] = self._outcome(operation, reply)
         for place, reply in (await self._send(again)).items():
             self._outcomes[place] = _brought_back(outcomes.written(reply, "event", self._clock()))
+
+    def _look(self, operation: Operation, refusal: Reply) -> HttpRequest:
+        """What tells most: whether there is a calendar, if it may be that which was not found."""
+        if outcomes.not_found(refusal):
+            return self._client.calendar_list.get(calendarId=CALENDAR, fields="id")
+        return self._get(operation)
 
     def _mending(self, create: Create, reply: Reply) -> HttpRequest | None:
         """What makes the event that has the attempt's id already the one that is to be created.
@@ -140,14 +155,14 @@ class Writes:
 
 
 def _leaves_open(operation: Operation, reply: Reply) -> bool:
-    """Whether only a look at the event tells what a refusal means."""
+    """Whether only a look at the event or its calendar tells what a refusal means."""
     match operation:
         case Create():
             return outcomes.exists(reply)
         case Update():
-            return outcomes.may_be_deleted(reply)
+            return outcomes.may_be_deleted(reply) or outcomes.not_found(reply)
         case Delete():
-            return False
+            return outcomes.not_found(reply)
 
 
 def _brought_back(outcome: Outcome) -> Outcome:
