@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from app.commands.running import run
+from app.commands.running import run, stop_on_signals
 from app.log import configure_logging
 
 
@@ -26,9 +26,17 @@ from app.log import configure_logging
     help="Real timetables, a line of JSON each: a .jsonl or .jsonl.gz file.",
 )
 @click.option("--serve", is_flag=True, help="Afterwards keep everything running, to try the API by hand.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="With --serve: where to listen.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="With --serve.")
 @click.pass_context
 def command(
-    ctx: click.Context, people: int | None, edition_changes: float, campus: Path | None, serve: bool
+    ctx: click.Context,
+    people: int | None,
+    edition_changes: float,
+    campus: Path | None,
+    serve: bool,
+    host: str,
+    port: int,
 ) -> None:
     """Show the whole of it on this machine, with nothing configured.
 
@@ -38,12 +46,15 @@ def command(
     """
     if ctx.find_root().get_parameter_source("log_level") is not click.core.ParameterSource.COMMANDLINE:
         configure_logging("console", "warning")
-    agreed = run(_demo(people, edition_changes, campus, serve))
+    agreed = run(_demo(people, edition_changes, campus, (host, port) if serve else None))
     if not agreed:
         raise click.exceptions.Exit(1)
 
 
-async def _demo(people: int | None, changes: float, campus: Path | None, serve: bool) -> bool:
+async def _demo(
+    people: int | None, changes: float, campus: Path | None, serve_at: tuple[str, int] | None
+) -> bool:
+    # Imported here: `rooster demo --help` can do without.
     from app.demo.campus import read_campus, sample_campus
     from app.demo.play import play
     from app.demo.stage import open_stage
@@ -58,11 +69,18 @@ async def _demo(people: int | None, changes: float, campus: Path | None, serve: 
             stage = await stack.enter_async_context(open_stage())
         agreed = await play(stage, persons, changes, console)
         requests = await stage.mailboxes.requests()
+        _tell(agreed, requests, time.monotonic() - begun, console)
+        if serve_at is not None:
+            from app.demo.serving import serve_stage
+
+            await serve_stage(stage, *serve_at, stop_on_signals(), console)
+    return agreed
+
+
+def _tell(agreed: bool, requests: dict[str, int], seconds: float, console: Console) -> None:
     asked = ", ".join(f"{type} {count:,}" for type, count in sorted(requests.items()))
     console.print(f"Requests to the providers: {asked}.")
-    seconds = time.monotonic() - begun
     if agreed:
         console.print(f"[green]Every mailbox is as it should be.[/green] It took {seconds:.0f} seconds.")
     else:
         console.print(f"[red]Mailboxes and ledger do not agree.[/red] It took {seconds:.0f} seconds.")
-    return agreed

@@ -33,10 +33,10 @@ class Mailboxes:
 
     def __init__(self, http: aiohttp.ClientSession, control: str) -> None:
         self._http = http
-        self._control = control.rstrip("/")
+        self.control = control.rstrip("/")
 
     def _url(self, type: str, address: str) -> str:
-        return f"{self._control}/mailboxes/{type}/{quote(address, safe='')}/events"
+        return f"{self.control}/mailboxes/{type}/{quote(address, safe='')}/events"
 
     async def events(self, type: str, address: str) -> dict[str, dict[str, Any]]:
         """All events of a calendar by id, in one shape for all providers."""
@@ -52,7 +52,7 @@ class Mailboxes:
 
     async def requests(self) -> dict[str, int]:
         """How many requests each provider has got so far, those for tokens aside."""
-        async with self._http.get(f"{self._control}/stats") as response:
+        async with self._http.get(f"{self.control}/stats") as response:
             response.raise_for_status()
             stats: dict[str, dict[str, dict[str, int]]] = await response.json()
         return {
@@ -65,7 +65,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the demo works with."""
 
     config: Config
-    config_file: Path
+    ca_file: str
+    """Of the sandbox."""
     pool: Pool
     adapters: dict[str, Adapter]
     mailboxes: Mailboxes
@@ -92,7 +93,7 @@ async def open_stage() -> AsyncIterator[Stage]:
             ):
                 yield Stage(
                     config=config,
-                    config_file=Path(ready["config"]),
+                    ca_file=ready["ca_file"],
                     pool=pool,
                     adapters=adapters,
                     mailboxes=Mailboxes(http, ready["control"]),
