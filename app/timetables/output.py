@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from icalendar import Calendar, vDDDTypes, vUri
 from icalendar import Event as Vevent
@@ -38,7 +39,7 @@ def _vevent(event: Event, default_zone: str) -> Vevent:
     component.add("uid", event.uid)
     component.add("dtstamp", event.start.astimezone(UTC))
     component.add("summary", event.title)
-    named = not event.all_day and not event.local_start.fold
+    named = not event.all_day and not _in_utc(event.start, event)
     if not named and event.time_zone != default_zone:
         component.add(ZONE_PROPERTY, event.time_zone)
     if event.all_day:
@@ -62,12 +63,15 @@ def _vevent(event: Event, default_zone: str) -> Vevent:
     return component
 
 
+def _in_utc(moment: datetime, event: Event) -> bool:
+    """Whether a time can be written in UTC only: where the clock shows it twice, and it is the second."""
+    return event.time_zone == "UTC" or bool(moment.astimezone(ZoneInfo(event.time_zone)).fold)
+
+
 def _local(moment: datetime, event: Event) -> vDDDTypes:
-    """A time with its zone's name; in UTC where the clock shows this time twice and it is the second."""
-    zone = event.local_start.tzinfo
-    local = moment.astimezone(zone)
-    if local.fold:
+    """A time with its zone's name, or in UTC."""
+    if _in_utc(moment, event):
         return vDDDTypes(moment.astimezone(UTC))
-    value = vDDDTypes(local.replace(tzinfo=None))
+    value = vDDDTypes(moment.astimezone(ZoneInfo(event.time_zone)).replace(tzinfo=None))
     value.params["TZID"] = event.time_zone
     return value
