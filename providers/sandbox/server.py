@@ -1,6 +1,7 @@
 """The sandbox's server: every protocol and the control API over TLS on one port of the loopback."""
 
 import asyncio
+import importlib.util
 import os
 import socket
 import tempfile
@@ -15,6 +16,7 @@ from aiohttp import web
 from providers.sandbox import control, entra, ews, google, graph
 from providers.sandbox.configuration import write_files
 from providers.sandbox.control import Handler
+from providers.sandbox.graph.schema import FILE as GRAPH_SCHEMA
 from providers.sandbox.persistence import Setup, StateFile
 from providers.sandbox.state import Dialect, State
 from providers.sandbox.tls import Certificates, server_context
@@ -82,6 +84,8 @@ class Sandbox:
         await self._exit.aclose()
 
     async def _start(self, stack: AsyncExitStack) -> None:
+        if self.state.schemas is not None:
+            _check_schemas(self.state.schemas)
         folder, setup = self._open(stack)
         listener = _listen(self._wanted_port or (0 if setup is None else setup.port))
         stack.callback(listener.close)
@@ -153,6 +157,15 @@ class Sandbox:
         if self.saving is not None:
             self.saving.cancel()
         file.save(self.state)
+
+
+def _check_schemas(folder: Path) -> None:
+    """There is something to check against, and what it takes to check."""
+    ews_file, graph_file = folder / "ews" / "messages-all.xsd", folder / GRAPH_SCHEMA
+    if not ews_file.is_file() and not graph_file.is_file():
+        raise SandboxError(f"No schemas in {folder}: neither {ews_file} nor {graph_file} is there.")
+    if graph_file.is_file() and importlib.util.find_spec("jsonschema_rs") is None:
+        raise SandboxError("Checking against Graph's schema needs jsonschema-rs: pip install jsonschema-rs")
 
 
 async def _stop(runner: web.AppRunner) -> None:

@@ -89,6 +89,20 @@ async def test_events_are_found_by_an_extended_property(graph: Graph, event: Eve
     assert await subjects(graph, **{"$filter": combined}) == ["blue"]
 
 
+async def test_a_value_can_be_searched_in(graph: Graph, event: Event) -> None:
+    for colour in ("Dark red", "Red", "Blue"):
+        await graph.ok("POST", EVENTS, event(subject=colour, **coloured(colour)))
+    await graph.ok("POST", EVENTS, event(subject="none"))
+    for test, expected in (
+        ("contains(ep/value, 'RED')", ["Dark red", "Red"]),
+        ("startswith(ep/value, 'red')", ["Red"]),
+        ("ep/value ne 'Red'", ["Dark red", "Blue"]),
+        ("ep/value ne null", ["Dark red", "Red", "Blue"]),
+    ):
+        wanted = f"singleValueExtendedProperties/any(ep: ep/id eq '{NAME}' and {test})"
+        assert await subjects(graph, **{"$filter": wanted}) == expected, test
+
+
 async def test_a_quote_in_a_value_is_doubled(graph: Graph, event: Event) -> None:
     await graph.ok("POST", EVENTS, event(subject="it", **coloured("pupil's")))
     assert await subjects(graph, **{"$filter": has("pupil''s")}) == ["it"]
@@ -145,6 +159,7 @@ async def test_select_leaves_the_id_and_the_version(graph: Graph, event: Event) 
         {"$filter": "singleValueExtendedProperties/Any(ep: ep/value eq 'x')"},
         {"$filter": f"singleValueExtendedProperties/Any(ep: ep/id eq '{NAME}')"},
         {"$filter": f"singleValueExtendedProperties/Any(ep: ep/id eq '{NAME}' or ep/value eq 'x')"},
+        {"$filter": f"singleValueExtendedProperties/Any(ep: ep/id eq '{NAME}' and ep/value gt 'x')"},
         {"$filter": "singleValueExtendedProperties/Any(ep: ep/id eq 'Colour' and ep/value eq 'x')"},
         {"$expand": "colours"},
         {"$expand": "singleValueExtendedProperties"},

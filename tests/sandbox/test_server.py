@@ -152,5 +152,11 @@ async def test_a_port_in_use_is_named(sandbox: Sandbox, credentials: Credentials
             pass
 
 
+async def test_a_folder_without_schemas_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SandboxError, match="messages-all.xsd"):
+        async with Sandbox(schemas=tmp_path):
+            pass
+
+
 def connected(sandbox: Sandbox) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=strict_context(sandbox)))

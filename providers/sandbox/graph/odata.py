@@ -212,38 +212,43 @@ class _Filter:
         return lambda event: compare(_comparable(path, _value(event, path)), wanted)
 
     def _any(self) -> Predicate:
-        """``Any(ep: ep/id eq '…' and ep/value eq '…')``: the one form that is documented.
+        """``Any(ep: ep/id eq '…' and ep/value eq '…')``, the comparison of the value being one of several.
 
-        Names are compared with case, values without (what Exchange's search does).
+        "Filtering the string name in the id is case-sensitive. Filtering the value property is
+        case-insensitive": learn.microsoft.com/graph/api/singlevaluelegacyextendedproperty-get. Of the
+        documented operators, those for strings are here: eq, ne, contains and startswith.
         """
         self._expect("(")
         variable = self._take()
         self._expect(":")
-        found: dict[str, str] = {}
-        operator = "eq"
-        for index in range(2):
-            path = self._take()
-            name = path.removeprefix(f"{variable}/")
-            if name not in ("id", "value") or name == path or name in found:
-                raise bad_uri(f"'{path}' cannot be compared in singleValueExtendedProperties/Any.")
-            comparison = self._take()
-            if comparison not in ("eq", "ne") or (name == "id" and comparison != "eq"):
-                raise bad_uri(f"'{comparison}' is not supported for '{path}'.")
-            if name == "value":
-                operator = comparison
-            found[name] = _literal(self._take())
-            if index == 0:
-                self._expect("and")
+        for token in (f"{variable}/id", "eq"):
+            self._expect(token)
+        id_ = canonical(_literal(self._take()))
+        self._expect("and")
+        fits = self._value_test(f"{variable}/value")
         self._expect(")")
-        id_, value = canonical(found["id"]), found["value"].casefold()
+        return lambda event: any(
+            item["id"] == id_ and fits(item["value"].casefold())
+            for item in event.get("singleValueExtendedProperties", ())
+        )
 
-        def matches(event: Native) -> bool:
-            return any(
-                item["id"] == id_ and COMPARE[operator](item["value"].casefold(), value)
-                for item in event.get("singleValueExtendedProperties", ())
-            )
-
-        return matches
+    def _value_test(self, path: str) -> Callable[[str], bool]:
+        function = self._take()
+        if function in ("contains", "startswith"):
+            for expected in ("(", path, ","):
+                self._expect(expected)
+            wanted = _literal(self._take()).casefold()
+            self._expect(")")
+            return {
+                "contains": lambda value: wanted in value,
+                "startswith": lambda value: value.startswith(wanted),
+            }[function]
+        operator = self._take() if function == path else None
+        if operator not in ("eq", "ne"):
+            raise bad_uri(f"'{path}' has to be compared by eq, ne, contains or startswith.")
+        compare, literal = COMPARE[operator], _parsed(self._take())
+        wanted_or_null = literal.casefold() if isinstance(literal, str) else None
+        return lambda value: compare(value, wanted_or_null)
 
     def _text_function(self, name: str) -> Predicate:
         self._expect("(")

@@ -12,9 +12,10 @@ from typing import Any
 from providers.sandbox.graph.errors import request_body_read
 from providers.sandbox.state import State
 
-__all__ = ["Schema"]
+__all__ = ["FILE", "Schema"]
 
 FILE = Path("msgraph", "calendar.schema.json")
+"""Within the folder of schemas."""
 
 
 class Schema:
@@ -22,7 +23,8 @@ class Schema:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._path = None if state.schemas is None else state.schemas / FILE
+        path = None if state.schemas is None else state.schemas / FILE
+        self._path = path if path is not None and path.is_file() else None
 
     def asked(self, definition: str, body: Any) -> None:
         """Note what is wrong with a request's body. Raises ``GraphError`` (400) if anything is."""

@@ -280,8 +280,8 @@ class Service:
 
 
 def calendar_id(mailbox: SandboxMailbox) -> str:
-    """The id of the mailbox's only calendar."""
-    return "AAkALgAAAAAA" + mailbox.address.encode().hex().upper() + "="
+    """The id of the mailbox's only calendar; calendars have no immutable ids, as theirs never change."""
+    return "AAMkALgAAAAAA" + mailbox.address.encode().hex().upper() + "="
 
 
 def calendar(mailbox: SandboxMailbox) -> dict[str, Any]:
