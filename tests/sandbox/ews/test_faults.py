@@ -1,0 +1,152 @@
+"""The faults of the control API in the shapes that Exchange gives them, and its limit of connections."""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+
+from providers.sandbox.ews.endpoint import MAX_CONNECTIONS
+from providers.sandbox.state import Fault
+from tests.sandbox.ews.soap import ALICE, CALENDAR, Answer, E, Exchange, impersonating, lecture
+
+BOB = "bob@uni.example"
+
+
+def play(exchange: Exchange, fault: str, **fields: Any) -> None:
+    known = {name: fields.pop(name) for name in list(fields) if name in Fault.__struct_fields__}
+    exchange.state.faults.add(Fault(type="ews", fault=fault, options=fields, **known))
+
+
+def subjects(exchange: Exchange) -> list[str]:
+    mailbox = exchange.state.mailbox("ews", ALICE)
+    assert mailbox is not None
+    return [native["fields"]["item:Subject"] for native in mailbox.events.values()]
+
+
+def back_off(answer: Answer) -> list[str]:
+    return [one.text for one in answer.all(".//t:Value") if one.get("Name") == "BackOffMilliseconds"]
+
+
+@pytest.mark.parametrize("operation", [None, "create", "CreateItem"])
+@pytest.mark.parametrize(("retry_after", "milliseconds"), [(2.5, ["2500"]), (None, [])])
+async def test_throttled_by_a_soap_fault(
+    exchange: Exchange, operation: str | None, retry_after: float | None, milliseconds: list[str]
+) -> None:
+    play(exchange, "throttle", operation=operation, retry_after=retry_after, times=1)
+    answer = await exchange.create(lecture())
+    assert (answer.status, answer.fault) == (500, "ErrorServerBusy")
+    assert answer.find(".//faultcode").text == "a:ErrorServerBusy"
+    assert answer.find(f".//{{{E}}}Message").text
+    assert back_off(answer) == milliseconds
+    assert subjects(exchange) == []
+    assert (await exchange.create(lecture())).codes == ["NoError"]
+
+
+@pytest.mark.parametrize("fault", ["throttle", "unavailable"])
+@pytest.mark.parametrize(("retry_after", "header"), [(7, "7"), (None, None)])
+async def test_throttled_or_down_by_http(
+    exchange: Exchange, fault: str, retry_after: float | None, header: str | None
+) -> None:
+    play(exchange, fault, retry_after=retry_after, shape="503")
+    answer = await exchange.create(lecture())
+    assert (answer.status, answer.headers.get("Retry-After")) == (503, header)
+    assert "Service Unavailable" in answer.text
+    assert subjects(exchange) == []
+
+
+async def test_throttled_in_the_middle_of_a_batch(exchange: Exchange) -> None:
+    play(exchange, "throttle", operation="create", nth=3, shape="items", retry_after=1)
+    answer = await exchange.create(*(lecture(name) for name in "abcd"))
+    assert answer.status == 200
+    assert answer.codes == ["NoError", "NoError", "ErrorServerBusy", "ErrorServerBusy"]
+    assert back_off(answer) == ["1000", "1000"]
+    assert subjects(exchange) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("options", "done"), [({}, "ab"), ({"n": 3}, "abc"), ({"n": 0}, "")])
+async def test_a_part_of_a_batch_is_done(exchange: Exchange, options: dict[str, int], done: str) -> None:
+    play(exchange, "partial", operation="create", times=1, **options)
+    answer = await exchange.create(*(lecture(name) for name in "abcd"))
+    assert answer.codes == ["NoError"] * len(done) + ["ErrorServerBusy"] * (4 - len(done))
+    assert subjects(exchange) == list(done)
+
+
+async def test_half_an_answer(exchange: Exchange) -> None:
+    play(exchange, "partial", operation="CreateItem", times=1)
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await exchange.create(lecture())
+    assert subjects(exchange) == ["Lecture"]
+
+
+async def test_committed_and_then_the_connection_is_cut(exchange: Exchange) -> None:
+    play(exchange, "commit_then_drop", operation="create", nth=2)
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await exchange.create(lecture("a"), lecture("b"))
+    assert subjects(exchange) == ["a", "b"]
+
+
+async def test_committed_and_then_unavailable(exchange: Exchange) -> None:
+    play(exchange, "commit_then_503", times=1)
+    assert (await exchange.create(lecture())).status == 503
+    assert subjects(exchange) == ["Lecture"]
+
+
+async def test_slow(exchange: Exchange) -> None:
+    waited = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    exchange.state.sleep = sleep
+    play(exchange, "slow", delay=30, times=1)
+    assert (await exchange.create(lecture())).codes == ["NoError"]
+    assert waited == [30]
+
+
+async def test_access_is_denied(exchange: Exchange) -> None:
+    play(exchange, "deny", mailbox=ALICE)
+    assert (await exchange.create(lecture())).fault == "ErrorImpersonateUserDenied"
+    folder = CALENDAR.replace("/>", f"><t:Mailbox><t:EmailAddress>{ALICE}</t:EmailAddress></t:Mailbox>")
+    folder += "</t:DistinguishedFolderId>"
+    assert (await exchange.create(lecture(), folder=folder, header="")).codes == ["ErrorAccessDenied"]
+    assert (await exchange.create(lecture(), header=impersonating(BOB))).codes == ["NoError"]
+
+
+async def test_one_item_is_refused_with_any_code(exchange: Exchange) -> None:
+    play(exchange, "deny", operation="create", nth=2, code="ErrorQuotaExceeded")
+    answer = await exchange.create(*(lecture(name) for name in "abc"))
+    assert answer.codes == ["NoError", "ErrorQuotaExceeded", "NoError"]
+    assert subjects(exchange) == ["a", "c"]
+
+
+async def test_gone(exchange: Exchange) -> None:
+    made = (await exchange.create(lecture())).ids[0]
+    play(exchange, "gone", operation="delete", times=1)
+    assert (await exchange.delete(made[0])).codes == ["ErrorItemNotFound"]
+    play(exchange, "gone", times=1)
+    assert (await exchange.find()).fault == "ErrorNonExistentMailbox"
+    play(exchange, "gone", what="calendar", times=1)
+    assert (await exchange.find()).codes == ["ErrorFolderNotFound"]
+    assert subjects(exchange) == ["Lecture"]
+
+
+async def test_an_account_has_27_connections_at_a_time(exchange: Exchange) -> None:
+    go, waiting = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def sleep(_: float) -> None:
+        waiting.release()
+        await go.wait()
+
+    exchange.state.sleep = sleep
+    play(exchange, "slow", times=MAX_CONNECTIONS)
+    running = [asyncio.create_task(exchange.find()) for _ in range(MAX_CONNECTIONS)]
+    for _ in running:
+        await waiting.acquire()
+
+    refused = await exchange.find()
+
+    assert (refused.status, refused.fault) == (500, "ErrorServerBusy")
+    go.set()
+    assert [answer.codes for answer in await asyncio.gather(*running)] == [["NoError"]] * MAX_CONNECTIONS
+    assert (await exchange.find()).codes == ["NoError"]
