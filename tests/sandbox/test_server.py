@@ -153,7 +153,7 @@ async def test_a_port_in_use_is_named(sandbox: Sandbox, credentials: Credentials
 
 
 async def test_a_folder_without_schemas_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SandboxError, match="messages-all.xsd"):
+    with pytest.raises(SandboxError, match=r"messages-all\.xsd"):
         async with Sandbox(schemas=tmp_path):
             pass
 
