@@ -177,6 +177,8 @@ class State:
         """The sandbox's clock: aware, UTC. Tests put their own in its place."""
         self.sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
         """How the fault ``slow`` waits, in seconds. Tests put their own in its place."""
+        self.ews_accounts: dict[str, str] = {}
+        """EWS service accounts besides that of ``credentials``: user name to password."""
         self.quotas = True
         """Whether the providers' documented rate limits are in force."""
 

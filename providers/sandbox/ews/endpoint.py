@@ -8,11 +8,12 @@ from collections import Counter
 from aiohttp import web
 from lxml import etree
 
-from providers.sandbox.ews import faults, grammar, operations, schemas
+from providers.sandbox.ews import faults, grammar, identifiers, operations, schemas
 from providers.sandbox.ews.access import Caller, caller
 from providers.sandbox.ews.soap import (
     TYPES,
     Envelope,
+    ResponseError,
     SoapFault,
     local,
     parse,
@@ -64,12 +65,12 @@ class Endpoint:
         except binascii.Error:
             return None
         credentials = self._state.credentials
-        right = (
-            scheme.casefold() == "basic"
-            and login.decode(errors="replace").casefold() == credentials.ews_username.casefold()
-            and hmac.compare_digest(password, credentials.ews_password.encode())
-        )
-        return credentials.ews_username if right else None
+        accounts = {credentials.ews_username: credentials.ews_password, **self._state.ews_accounts}
+        name = login.decode(errors="replace").casefold()
+        for account, right in accounts.items():
+            if account.casefold() == name and scheme.casefold() == "basic":
+                return account if hmac.compare_digest(password, right.encode()) else None
+        return None
 
     async def _respond(self, request: web.Request, account: str, data: bytes) -> web.StreamResponse:
         try:
@@ -126,18 +127,12 @@ class Endpoint:
             for block in envelope.headers.values():
                 grammar.check_header(block)
             grammar.check_request(envelope.body)
-            if self._schemas is not None:
-                checked = [
-                    envelope.body,
-                    *map(envelope.headers.get, ("ExchangeImpersonation", "TimeZoneContext")),
-                ]
-                for element in checked:
-                    for violation in [] if element is None else self._schemas.violations(element):
-                        raise SoapFault(
-                            "ErrorSchemaValidation",
-                            f"The request failed schema validation: {violation}",
-                            violation=violation,
-                        )
+            for violation in [] if self._schemas is None else self._schemas.request_violations(envelope):
+                raise SoapFault(
+                    "ErrorSchemaValidation",
+                    f"The request failed schema validation: {violation}",
+                    violation=violation,
+                )
         except SoapFault as fault:
             self._state.violations.append(f"ews request {operation}: {fault.violation}")
             raise
@@ -148,6 +143,12 @@ def _mailbox_address(asking: Caller, body: etree._Element) -> str | None:
     if asking.impersonated is not None:
         return asking.impersonated.address
     address = body.findtext(f".//{{{TYPES}}}DistinguishedFolderId/{{{TYPES}}}Mailbox/{{{TYPES}}}EmailAddress")
+    item_id = body.find(f".//{{{TYPES}}}ItemId")
+    if address is None and item_id is not None:
+        try:
+            address = identifiers.read_item_id(item_id.get("Id") or "")
+        except ResponseError:
+            return None  # the operation will say what is wrong with the id
     mailbox = asking.state.mailbox("ews", address) if address else None
     return address if mailbox is None else mailbox.address
 

@@ -25,6 +25,8 @@ __all__ = [
     "apply",
     "copy_item",
     "extended_path",
+    "is_number",
+    "is_number_text",
     "new_uid",
     "path_of",
     "read_changes",
@@ -83,6 +85,20 @@ def _extended_path(attributes: tuple[tuple[str, str], ...]) -> str:
     )  # fmt: skip
     text = " ".join(f"{name}={attribute(given[name])}" for name in order if name in given)
     return f"<t:ExtendedFieldURI {text}/>"
+
+
+def is_number(path: str) -> bool:
+    """Whether an extended property, by the XML of its path, holds numbers."""
+    return any(f'PropertyType="{kind}' in path for kind in ("Integer", "Long", "Short", "Float", "Double"))
+
+
+def is_number_text(text: str) -> bool:
+    """Whether a value can be one of such a property."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def path_of(element: etree._Element) -> str:
@@ -170,9 +186,12 @@ def _value(change: Change, default_zone: str) -> object:
     assert element is not None
     text = element.text or ""
     if prop is None:
-        if local(element) == "Values":
-            return [one.text or "" for one in element]
-        return text
+        values = [text] if local(element) == "Value" else [one.text or "" for one in element]
+        if is_number(change.key) and not all(map(is_number_text, values)):
+            raise ResponseError(
+                "ErrorInvalidExtendedPropertyValue", "The value is not of the property's type."
+            )
+        return text if local(element) == "Value" else values
     match prop.kind:
         case "boolean":
             return text.strip() in ("true", "1")

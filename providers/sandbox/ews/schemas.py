@@ -6,7 +6,7 @@ from typing import Any
 
 from lxml import etree
 
-from providers.sandbox.ews.soap import SOAP
+from providers.sandbox.ews.soap import SOAP, Envelope
 
 __all__ = ["Schemas", "load"]
 
@@ -23,6 +23,12 @@ class Schemas:
             return []
         log: Any = self._schema.error_log
         return [f"line {error.line}: {error.message}" for error in log]
+
+    def request_violations(self, request: Envelope) -> list[str]:
+        """What is wrong with a request: its body, and the header blocks that are a contract."""
+        blocks = (request.headers.get(name) for name in ("ExchangeImpersonation", "TimeZoneContext"))
+        parts = [request.body, *(block for block in blocks if block is not None)]
+        return [violation for part in parts for violation in self.violations(part)]
 
     def answer_violations(self, answer: str) -> list[str]:
         """What is wrong with a whole answer; SOAP's own elements are not checked, nor is a fault."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from lxml import etree
 
 from providers.sandbox.ews import timezones
-from providers.sandbox.ews.items import path_of, text_time
+from providers.sandbox.ews.items import is_number, is_number_text, path_of, text_time
 from providers.sandbox.ews.properties import BY_URI, Property, value_of
 from providers.sandbox.ews.soap import TYPES, ResponseError, local
 from providers.sandbox.state import Native, SandboxMailbox
@@ -14,7 +14,7 @@ from providers.sandbox.state import Native, SandboxMailbox
 __all__ = ["Test", "restriction", "sorted_items"]
 
 Test = Callable[[Native], bool]
-Value = str | bool | int | list[str] | None
+Value = str | bool | int | float | list[str] | None
 _Read = Callable[[Native], Value]
 
 _T = f"{{{TYPES}}}"
@@ -57,6 +57,8 @@ def restriction(element: etree._Element, mailbox: SandboxMailbox) -> Test:
 def _reader(path: etree._Element, mailbox: SandboxMailbox, refusal: str) -> tuple[_Read, Property | None]:
     key = path_of(path)
     if path.tag == f"{_T}ExtendedFieldURI":
+        if is_number(key):
+            return lambda native: _number(native["extended"].get(key)), None
         return lambda native: native["extended"].get(key), None
     prop = BY_URI.get(key)
     if prop is None or not prop.find or key in ("item:ItemId", "item:ParentFolderId", "calendar:UID"):
@@ -88,13 +90,17 @@ def _comparison(
 def _constant(text: str, prop: Property | None) -> Value:
     """A constant in the form in which the property's values are kept."""
     kind = "text" if prop is None else prop.kind
-    if kind == "boolean" or text in ("true", "false"):
+    if kind == "boolean" or (kind == "computed" and text in ("true", "false")):
         return text in ("true", "1")
     if kind == "integer":
         return int(text)
     if kind == "datetime" or (kind == "computed" and "T" in text and _is_time(text)):
         return text_time(timezones.to_utc(text, "UTC"))
     return text
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, str) else None
 
 
 def _is_time(text: str) -> bool:
@@ -112,6 +118,8 @@ def _order(left: Value, right: Value) -> int | None:
     if isinstance(left, list):
         folded = [one.casefold() for one in left]
         return 0 if str(right).casefold() in folded else 1
+    if isinstance(left, float) and isinstance(right, str):
+        return _order(left, float(right)) if is_number_text(right) else None
     if isinstance(left, str) or isinstance(right, str):
         one, two = str(left).casefold(), str(right).casefold()
         return (one > two) - (one < two)

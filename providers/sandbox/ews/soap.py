@@ -115,7 +115,7 @@ def parse(data: bytes) -> Envelope:
     if body is None or len(body) != 1:
         raise _violation("The Body has to hold exactly one element.", line_of(root))
     header = root.find(f"{{{SOAP}}}Header")
-    blocks = {local(block): block for block in header if block.prefix} if header is not None else {}
+    blocks = {} if header is None else {local(block): block for block in header}
     return Envelope(blocks, body[0])
 
 

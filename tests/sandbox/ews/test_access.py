@@ -30,6 +30,13 @@ async def test_a_wrong_password_is_401_and_names_the_scheme(exchange: Exchange, 
     assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
 
 
+async def test_there_may_be_several_accounts(exchange: Exchange) -> None:
+    exchange.state.ews_accounts["UNI\\svc-two"] = "secret"
+    for password, status in (("secret", 500), ("wrong", 401)):
+        login = aiohttp.encode_basic_auth("uni\\svc-two", password)
+        assert (await exchange.post("<x/>", login)).status == status
+
+
 @pytest.mark.parametrize("header", ["Basic", "Basic !!!", "Bearer abc", "Negotiate"])
 async def test_other_logins_are_401(exchange: Exchange, header: str) -> None:
     assert (await exchange.post("<x/>", header)).status == 401

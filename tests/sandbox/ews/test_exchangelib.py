@@ -59,7 +59,7 @@ def _registered() -> Iterator[None]:
 @pytest_asyncio.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
     """The sandbox, checking what exchangelib sends and gets by Microsoft's schemas where they are."""
-    async with Sandbox(schemas=SCHEMAS) as running:
+    async with Sandbox(schemas=SCHEMAS if SCHEMAS.is_dir() else None) as running:
         yield running
         assert running.state.violations == []
 

@@ -113,6 +113,14 @@ async def test_access_is_denied(exchange: Exchange) -> None:
     assert (await exchange.create(lecture(), header=impersonating(BOB))).codes == ["NoError"]
 
 
+async def test_a_fault_of_one_mailbox_meets_a_delegates_ids(exchange: Exchange) -> None:
+    made = (await exchange.create(lecture())).ids[0]
+    other = (await exchange.create(lecture(), header=impersonating(BOB))).ids[0]
+    play(exchange, "unavailable", mailbox=ALICE)
+    assert (await exchange.get(other[0], header="")).codes == ["NoError"]
+    assert (await exchange.get(made[0], header="")).status == 503
+
+
 async def test_one_item_is_refused_with_any_code(exchange: Exchange) -> None:
     play(exchange, "deny", operation="create", nth=2, code="ErrorQuotaExceeded")
     answer = await exchange.create(*(lecture(name) for name in "abc"))

@@ -92,6 +92,15 @@ async def test_restrictions(exchange: Exchange, restriction: str, subjects: list
     assert found.texts("Subject") == subjects
 
 
+async def test_numbers_are_compared_as_numbers(exchange: Exchange) -> None:
+    path = f'<t:ExtendedFieldURI PropertySetId="{GUID}" PropertyName="N" PropertyType="Integer"/>'
+    item = "<t:ExtendedProperty>{}<t:Value>{}</t:Value></t:ExtendedProperty>"
+    made = await exchange.create(*(lecture(n, item.format(path, n)) for n in ("9", "10", "nine")))
+    assert made.codes == ["NoError", "NoError", "ErrorInvalidExtendedPropertyValue"]
+    found = await exchange.find(shape="Default", restriction=equals(path, "9", "IsGreaterThan"))
+    assert found.texts("Subject") == ["10"]
+
+
 @pytest.mark.parametrize("name", ["item:Body", "calendar:UID", "calendar:RequiredAttendees"])
 async def test_some_properties_cannot_be_searched_by(exchange: Exchange, name: str) -> None:
     found = await exchange.find(restriction=f"<t:Exists>{uri(name)}</t:Exists>")

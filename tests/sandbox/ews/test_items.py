@@ -114,6 +114,11 @@ async def test_properties_that_the_server_keeps_cannot_be_set(exchange: Exchange
     assert (await exchange.find()).ids == []
 
 
+@pytest.mark.parametrize(("length", "code"), [(255, "NoError"), (256, "ErrorInvalidPropertySet")])
+async def test_a_subject_has_255_characters(exchange: Exchange, length: int, code: str) -> None:
+    assert (await exchange.create(lecture("x" * length))).codes == [code]
+
+
 async def test_a_reminder_is_set_unless_the_client_says_otherwise(exchange: Exchange) -> None:
     made = await exchange.create(lecture())
     found = await exchange.get(made.ids[0][0], shape="AllProperties")

@@ -117,6 +117,13 @@ async def test_headers_are_checked(plain: Exchange, header: str) -> None:
     assert (await plain.call(FIND.format(SHALLOW, ""), header)).fault == "ErrorSchemaValidation"
 
 
+async def test_a_header_may_use_the_default_namespace(plain: Exchange) -> None:
+    header = impersonating("nobody@elsewhere.example").replace("t:", "")
+    types = "http://schemas.microsoft.com/exchange/services/2006/types"
+    header = header.replace("<ExchangeImpersonation>", f'<ExchangeImpersonation xmlns="{types}">')
+    assert (await plain.call(FIND.format(SHALLOW, ""), header)).fault == "ErrorNonExistentMailbox"
+
+
 async def test_what_is_right_leaves_no_violation(plain: Exchange) -> None:
     assert (await plain.create(lecture(more=prop("A", "1")))).codes == ["NoError"]
     assert plain.state.violations == []
