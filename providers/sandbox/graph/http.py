@@ -1,10 +1,10 @@
 """Graph over HTTP: who calls, what was sent, and the faults that concern a whole request."""
 
-import json
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from uuid import uuid4
 
+import msgspec
 from aiohttp import web
 
 from providers.sandbox import entra
@@ -84,7 +84,7 @@ class GraphHttp:
         headers = {"request-id": str(uuid4()), **answer.headers}
         if answer.body is None:
             return web.Response(status=answer.status, headers=headers)
-        text = json.dumps(answer.body, ensure_ascii=False).encode()
+        text = msgspec.json.encode(answer.body)
         if answer.cut:
             return await send_half(request, answer.status, text)
         headers["Content-Type"] = "application/json; odata.metadata=minimal; charset=utf-8"
@@ -114,8 +114,8 @@ def _json(request: web.Request, body: bytes) -> object:
     if request.content_type != "application/json":
         raise problem
     try:
-        return json.loads(body)
-    except ValueError as error:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
         raise problem from error
 
 
