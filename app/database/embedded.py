@@ -5,7 +5,8 @@ Under the data folder:
 - ``postgres/``: the database cluster; made elsewhere and renamed, so it is complete or not there;
 - ``postgres.lock``: locked (flock) by the owner *and* by every process of the server, so the lock is
   free only when nothing of a server is left. Who holds it need not trust a stale ``postmaster.pid``;
-- ``postgres.socket``: the folder of the socket, while a server runs; others find it by that;
+- ``postgres.socket``: the folder of the socket, by which others find a server that runs; locked by the
+  owner alone, so that nobody turns to a server that is about to go down because its owner is gone;
 - ``postgres.log``: what the server says.
 
 The first command in a data folder starts the server and owns it; others connect to it. It goes down with
@@ -21,10 +22,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import BinaryIO, TextIO
 from urllib.parse import quote
 
 import asyncpg
@@ -115,16 +117,39 @@ async def _running_or_lock(data_dir: Path, lock: int) -> str | None:
             pass
         else:
             return None
-        with suppress(FileNotFoundError):
-            dsn = _dsn((data_dir / "postgres.socket").read_text(encoding="utf-8"), DATABASE)
-            if await _answers(dsn):
-                return dsn
+        if (socket_dir := _announced(data_dir)) and await _answers(dsn := _dsn(socket_dir, DATABASE)):
+            return dsn
         if asyncio.get_running_loop().time() > deadline:
             raise EmbeddedDatabaseError(
                 f"Another process holds {data_dir / 'postgres.lock'} and its PostgreSQL does not answer."
                 f" See {data_dir / 'postgres.log'}; end that process and try again."
             )
         await asyncio.sleep(0.1)
+
+
+def _announced(data_dir: Path) -> str | None:
+    """The folder of the socket of a server whose owner is alive."""
+    try:
+        with (data_dir / "postgres.socket").open(encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read() or None
+    except FileNotFoundError:
+        pass
+    return None
+
+
+@contextmanager
+def _announcement(data_dir: Path) -> Iterator[TextIO]:
+    """The file by which others find the server, to be written once it answers."""
+    path = data_dir / "postgres.socket"
+    with path.open("w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # others hold it for no longer than a look
+        try:
+            yield file
+        finally:
+            path.unlink()
 
 
 def _dsn(socket_dir: str, database: str) -> str:
@@ -134,9 +159,9 @@ def _dsn(socket_dir: str, database: str) -> str:
 async def _answers(dsn: str) -> bool:
     try:
         connection = await asyncpg.connect(dsn, timeout=5)
+        await connection.close()
     except NOT_YET:
         return False
-    await connection.close()
     return True
 
 
@@ -222,13 +247,12 @@ def _last_line(text: str) -> str:
 @asynccontextmanager
 async def _server(data_dir: Path, lock: int, settings: Mapping[str, str]) -> AsyncIterator[str]:
     """Make the cluster if there is none, run the server, and stop it. The lock is ours."""
-    socket_file = data_dir / "postgres.socket"
     programs = await asyncio.to_thread(_Programs)
     await asyncio.to_thread(_prepare, programs, data_dir, lock)
     socket_dir = _make_socket_dir(data_dir, programs.owner)
     options = [part for item in {**SETTINGS, **settings}.items() for part in ("-c", "=".join(item))]
     log = data_dir / "postgres.log"
-    with log.open("ab" if not log.exists() or log.stat().st_size < MAX_LOG_BYTES else "wb") as output:
+    with _open_log(log) as output:
         said_before = output.tell()
         process = programs.start(
             lock,
@@ -242,13 +266,14 @@ async def _server(data_dir: Path, lock: int, settings: Mapping[str, str]) -> Asy
         )
     try:
         await _wait_until_ready(process, str(socket_dir), log, said_before)
-        _write(socket_file, str(socket_dir))
-        yield _dsn(str(socket_dir), DATABASE)
+        with _announcement(data_dir) as announcement:
+            announcement.write(str(socket_dir))
+            announcement.flush()
+            yield _dsn(str(socket_dir), DATABASE)
     finally:
         assert process.stdin is not None
         process.stdin.close()
         await asyncio.to_thread(process.wait)
-        socket_file.unlink(missing_ok=True)
         shutil.rmtree(socket_dir, ignore_errors=True)
 
 
@@ -328,16 +353,17 @@ async def _wait_until_ready(
         await connection.close()
 
 
+def _open_log(log: Path) -> BinaryIO:
+    """The log, at its end; begun anew when it has grown too large."""
+    too_large = log.exists() and log.stat().st_size > MAX_LOG_BYTES
+    output = log.open("wb" if too_large else "ab")
+    os.fchmod(output.fileno(), 0o600)
+    return output
+
+
 def _not_started(log: Path, said_before: int) -> EmbeddedDatabaseError:
     said = log.read_bytes()[said_before:].decode(errors="replace")
     return EmbeddedDatabaseError(f"The embedded PostgreSQL does not start: {_last_line(said)}. See {log}.")
-
-
-def _write(file: Path, text: str) -> None:
-    """Replace the file in one step: a reader sees all of it or nothing."""
-    new = file.with_suffix(".new")
-    new.write_text(text, encoding="utf-8")
-    new.rename(file)
 
 
 def _sync(folder: Path) -> None:
