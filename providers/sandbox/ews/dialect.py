@@ -89,7 +89,7 @@ class EwsDialect:
         return copied
 
     def remove(self, mailbox: SandboxMailbox, native: Native) -> None:
-        del mailbox.events[native["id"]]
+        items.remove_item(mailbox, native)
 
     def visible(self, mailbox: SandboxMailbox) -> Iterator[Native]:
         return (native for native in mailbox.events.values() if native["folder"] == "calendar")

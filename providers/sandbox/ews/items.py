@@ -31,6 +31,7 @@ __all__ = [
     "path_of",
     "read_changes",
     "read_item",
+    "remove_item",
     "stamp",
     "text_time",
 ]
@@ -345,6 +346,12 @@ def _keep(mailbox: SandboxMailbox, native: Native) -> Native:
     native["id"] = identifiers.item_id(mailbox.address, native["change"])
     mailbox.events[native["id"]] = native
     return native
+
+
+def remove_item(mailbox: SandboxMailbox, native: Native) -> None:
+    """Take an item out of the mailbox, which is a change of the mailbox like any other."""
+    del mailbox.events[native["id"]]
+    mailbox.next_serial()
 
 
 def new_uid() -> str:

@@ -179,7 +179,7 @@ def _delete(call: Call, element: etree._Element) -> str:
         )
     mailbox, native = call.caller.item(element)
     _count_mails(call, native, sending)
-    del mailbox.events[native["id"]]
+    items.remove_item(mailbox, native)
     if call.body.get("DeleteType") == "MoveToDeletedItems" and native["folder"] != "deleteditems":
         items.copy_item(mailbox, native, "deleteditems")
     return ""
@@ -202,7 +202,7 @@ def _move(call: Call, element: etree._Element) -> str:
     mailbox, folder = call.caller.folder(call.part("ToFolderId")[0])
     source, native = call.caller.item(element)
     moved = items.copy_item(mailbox, native, folder.name)
-    del source.events[native["id"]]
+    items.remove_item(source, native)
     return _item_xml(mailbox, moved) if _wants_ids(call) else _EMPTY_ITEMS
 
 

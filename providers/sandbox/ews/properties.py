@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
-from lxml import etree, html
+from lxml import html
 
 from providers.sandbox.ews import identifiers, timezones
 from providers.sandbox.ews.soap import attribute, escape
@@ -36,7 +36,8 @@ class Property(msgspec.Struct, frozen=True, kw_only=True):
     """One property: its name in paths, its element, and what may be done with it.
 
     ``kind`` says how a stored value looks: text, boolean, integer, datetime, strings, body, zone,
-    attendees. ``computed`` ones come from the item as a whole, ``absent`` ones are never there.
+    attendees. ``computed`` ones come from the item as a whole. ``absent`` ones are never there: where they
+    are writable, the sandbox accepts and forgets them.
     """
 
     uri: str
@@ -326,8 +327,3 @@ def render_item(native: Native, view: View) -> str:
         elif (value := fields.get(prop.uri)) is not None:
             parts.append(_STORED[kind](prop.element, value, view))
     return f"<t:CalendarItem>{''.join(parts)}</t:CalendarItem>"
-
-
-def element_text(element: etree._Element) -> str:
-    """All text of an element that has only text."""
-    return element.text or ""
