@@ -8,14 +8,16 @@ from typing import Any
 from litestar import Litestar, Request, Router
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.enums import OpenAPIMediaType
 from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
+from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from app.api import timetables
 from app.api.asgi import EncodedPaths, Measured, Parameters
 from app.api.auth import Authentication, Caller, reader_reads
+from app.api.documentation import DocumentationPage, YamlDocument
 from app.api.errors import V0_PREFIX, exception_handlers
 from app.api.health import observing_handlers
 from app.api.runs import run_handlers
@@ -99,8 +101,9 @@ def _openapi() -> OpenAPIConfig:
         description=DESCRIPTION,
         openapi_router=Router("/schema", route_handlers=[], opt={"public": True}, include_in_schema=False),
         render_plugins=[
+            DocumentationPage(path="/"),
             JsonRenderPlugin(path="/openapi.json"),
-            YamlRenderPlugin(path="/openapi.yaml"),
+            YamlDocument(path="/openapi.yaml", media_type=OpenAPIMediaType.OPENAPI_YAML),
         ],
         components=Components(
             security_schemes={

@@ -82,7 +82,7 @@ def _answer(
     run: int | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response[Any]:
-    if request.scope["path"].startswith(f"{V0_PREFIX}/"):
+    if f"{request.scope['path']}/".startswith(f"{V0_PREFIX}/"):
         return Response(V0Error(error_type=code, error_message=detail), status_code=status, headers=headers)
     try:
         title = TITLES.get(status) or HTTPStatus(status).phrase

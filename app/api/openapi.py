@@ -57,6 +57,9 @@ MEANINGS = {
 USUAL = (400, 401, 403, 503)
 """Answers that every operation behind a token can give."""
 
+PRINTABLE = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
+"""The pattern of a text without control characters."""
+
 
 def v0_errors(*statuses: int) -> dict[int, ResponseSpec]:
     """The errors of an operation of the provisioning API: these, and the usual ones."""
@@ -105,7 +108,11 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
 def text(description: str, *, max_length: int | None = None, min_length: int | None = None) -> Schema:
     """A text of a body."""
     return Schema(
-        type=OpenAPIType.STRING, description=description, max_length=max_length, min_length=min_length
+        type=OpenAPIType.STRING,
+        description=description,
+        max_length=max_length,
+        min_length=min_length,
+        pattern=PRINTABLE,
     )
 
 

@@ -1,14 +1,16 @@
 """``/api/v1/synchronizations``: how far they have got, and what can be done about them (CONTRACT §6)."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, get, patch, post
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import JSONBody, QueryParameter
 
 from app.api.auth import admin_only, staff_only
 from app.api.dependencies import InjectedCaller, InjectedClock, InjectedPool
-from app.api.openapi import UnlinkOperation, problems
+from app.api.openapi import UnlinkOperation, array, problems, text
 from app.api.unlinking import UnlinkMode, only_parameter
 from app.api.v0_synchronizations import SynchronizationId
 from app.errors import BadRequest, Forbidden
@@ -116,8 +118,32 @@ async def unlink_preview(
     return await preview(pool, parse_mode(unlink_mode), clock, id=id, username=username, type=type)
 
 
+def _choice(field: str, schema: Schema) -> Schema:
+    return Schema(type=OpenAPIType.OBJECT, properties={field: schema}, required=[field])
+
+
+@dataclass
+class SyncOperation(Operation):
+    """An operation whose body is one of several choices."""
+
+    def __post_init__(self) -> None:
+        """Say which."""
+        ids = array(Schema(type=OpenAPIType.INTEGER, minimum=1), "Ids of synchronizations.")
+        names = text("A username or type.", min_length=1)
+        choices = [
+            _choice("synchronizations", ids),
+            _choice("users", array(names, "All synchronizations of these users.")),
+            _choice("types", array(names, "All synchronizations of these types.")),
+            _choice("all", Schema(const=True, description="Everything.")),
+        ]
+        self.request_body = RequestBody(
+            content={"application/json": OpenAPIMediaType(schema=Schema(any_of=choices))}, required=True
+        )
+
+
 @post(
     "/synchronizations/sync",
+    operation_class=SyncOperation,
     tags=TAGS,
     summary="Bring synchronizations up to date now",
     description="At most one such run is active at a time. A token with the role frontend names the ids of"

@@ -13,7 +13,7 @@ from litestar.response import Stream
 from app.api.auth import admin_only, own_user, staff_only
 from app.api.dependencies import InjectedClock, InjectedPool, InjectedWatcher
 from app.api.forms import read_fields, read_user
-from app.api.openapi import OptionalUnlinkOperation, array, form_operation, text, v0_errors
+from app.api.openapi import PRINTABLE, OptionalUnlinkOperation, array, form_operation, text, v0_errors
 from app.api.streaming import PAGE, stream_list
 from app.api.unlinking import UNLINK_HEADERS, Prefer, UnlinkMode, only_parameter, unlinked
 from app.errors import BadRequest
@@ -27,7 +27,12 @@ __all__ = ["Username", "user_handlers"]
 TAGS = ["Users (v0)"]
 
 Username: TypeAlias = Annotated[
-    str, PathParameter(description="Percent-encoded; compared exactly.", min_length=1)
+    str,
+    PathParameter(
+        description="Percent-encoded; compared exactly.",
+        # Said and not checked here: what nobody can be named is not found, or cannot be created.
+        schema_extra={"min_length": 1, "max_length": MAX_USERNAME_LENGTH, "pattern": PRINTABLE},
+    ),
 ]
 
 FIELDS = {
