@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import re
+import shutil
 import signal
 import socket
 import sys
@@ -32,6 +33,27 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cluster as the first start makes it, to copy: making one takes longer than most tests."""
+
+    async def make() -> None:
+        async with embedded_database(folder, settings=QUICK):
+            pass
+
+    folder = tmp_path_factory.mktemp("cluster")
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(make())
+    return folder / "postgres"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, cluster: Path) -> Path:
+    """A data folder with a cluster in it."""
+    shutil.copytree(cluster, tmp_path / "postgres")
+    return tmp_path
 
 
 async def fetch(dsn: str, statement: str) -> object:
@@ -101,24 +123,24 @@ async def test_what_is_stored_is_there_at_the_next_start(tmp_path: Path) -> None
         assert await fetch(dsn, "SELECT current_database()") == "rooster"
 
 
-async def test_it_is_reached_by_its_user_alone(tmp_path: Path) -> None:
-    async with embedded_database(tmp_path, settings=QUICK) as dsn:
+async def test_it_is_reached_by_its_user_alone(folder: Path) -> None:
+    async with embedded_database(folder, settings=QUICK) as dsn:
         assert await fetch(dsn, "SHOW listen_addresses") == ""
-        folder = Path(str(await fetch(dsn, "SHOW unix_socket_directories")))
-        assert folder.stat().st_mode & 0o777 == 0o700
-        assert (tmp_path / "postgres").stat().st_mode & 0o777 == 0o700
-        assert (tmp_path / "postgres.log").stat().st_mode & 0o777 == 0o600
-    assert not folder.exists()
+        socket_dir = Path(str(await fetch(dsn, "SHOW unix_socket_directories")))
+        assert socket_dir.stat().st_mode & 0o777 == 0o700
+        assert (folder / "postgres").stat().st_mode & 0o777 == 0o700
+        assert (folder / "postgres.log").stat().st_mode & 0o777 == 0o600
+    assert not socket_dir.exists()
 
 
-async def test_commits_are_durable_unless_told_otherwise(tmp_path: Path) -> None:
-    async with embedded_database(tmp_path) as dsn:
+async def test_commits_are_durable_unless_told_otherwise(folder: Path) -> None:
+    async with embedded_database(folder) as dsn:
         assert await fetch(dsn, "SHOW fsync") == "on"
         assert await fetch(dsn, "SHOW synchronous_commit") == "on"
 
 
-async def test_the_log_holds_no_data(tmp_path: Path) -> None:
-    async with embedded_database(tmp_path, settings=QUICK) as dsn:
+async def test_the_log_holds_no_data(folder: Path) -> None:
+    async with embedded_database(folder, settings=QUICK) as dsn:
         await fetch(dsn, "CREATE TABLE people (name text UNIQUE)")
         for _ in range(2):
             try:
@@ -127,77 +149,77 @@ async def test_the_log_holds_no_data(tmp_path: Path) -> None:
                 break
         else:
             pytest.fail("the second insert should have been refused")
-    log = (tmp_path / "postgres.log").read_text()
+    log = (folder / "postgres.log").read_text()
     assert "duplicate key" in log
     assert "Alice" not in log
 
 
 async def test_a_log_that_has_grown_large_is_begun_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "postgres.log").write_text("an old line\n")
-    async with embedded_database(tmp_path, settings=QUICK):
-        assert (tmp_path / "postgres.log").read_text().startswith("an old line")
+    (folder / "postgres.log").write_text("an old line\n")
+    async with embedded_database(folder, settings=QUICK):
+        assert (folder / "postgres.log").read_text().startswith("an old line")
     monkeypatch.setattr(embedded, "MAX_LOG_BYTES", 10)
-    async with embedded_database(tmp_path, settings=QUICK):
-        assert "an old line" not in (tmp_path / "postgres.log").read_text()
+    async with embedded_database(folder, settings=QUICK):
+        assert "an old line" not in (folder / "postgres.log").read_text()
 
 
-async def test_a_second_process_uses_the_server_that_runs(tmp_path: Path) -> None:
-    async with another_process(tmp_path) as (_, dsn):
-        postmaster = postmaster_of(tmp_path)
-        async with embedded_database(tmp_path) as same:
+async def test_a_second_process_uses_the_server_that_runs(folder: Path) -> None:
+    async with another_process(folder) as (_, dsn):
+        postmaster = postmaster_of(folder)
+        async with embedded_database(folder) as same:
             assert same == dsn
         assert await fetch(dsn, "SELECT 1") == 1
-        assert postmaster_of(tmp_path) == postmaster
+        assert postmaster_of(folder) == postmaster
 
 
-async def test_two_that_start_at_once_share_one_server(tmp_path: Path) -> None:
-    async with another_process(tmp_path) as (_, one), another_process(tmp_path) as (_, other):
+async def test_two_that_start_at_once_share_one_server(folder: Path) -> None:
+    async with another_process(folder) as (_, one), another_process(folder) as (_, other):
         assert one == other
         assert await fetch(one, "SELECT 1") == 1
 
 
-async def test_it_goes_down_with_an_owner_that_is_killed_and_loses_nothing(tmp_path: Path) -> None:
-    async with another_process(tmp_path) as (owner, dsn):
+async def test_it_goes_down_with_an_owner_that_is_killed_and_loses_nothing(folder: Path) -> None:
+    async with another_process(folder) as (owner, dsn):
         await fetch(dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
         owner.kill()
-        await until(lambda: nothing_is_left(tmp_path))
-    async with embedded_database(tmp_path, settings=QUICK) as dsn:
+        await until(lambda: nothing_is_left(folder))
+    async with embedded_database(folder, settings=QUICK) as dsn:
         assert await fetch(dsn, "SELECT answer FROM kept") == 42
 
 
-async def test_nobody_turns_to_the_server_of_an_owner_that_was_killed(tmp_path: Path) -> None:
-    async with another_process(tmp_path) as (owner, dsn):
+async def test_nobody_turns_to_the_server_of_an_owner_that_was_killed(folder: Path) -> None:
+    async with another_process(folder) as (owner, dsn):
         await fetch(dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
-        postmaster = postmaster_of(tmp_path)
+        postmaster = postmaster_of(folder)
         owner.kill()
         await owner.wait()
-        async with embedded_database(tmp_path, settings=QUICK) as dsn:
-            assert postmaster_of(tmp_path) != postmaster
+        async with embedded_database(folder, settings=QUICK) as dsn:
+            assert postmaster_of(folder) != postmaster
             assert await fetch(dsn, "SELECT answer FROM kept") == 42
 
 
 @pytest.mark.skipif(
     sys.platform != "linux", reason="needs /proc, and a launcher's death is seen on Linux only"
 )
-async def test_it_goes_down_with_a_launcher_that_is_killed(tmp_path: Path) -> None:
-    async with another_process(tmp_path) as (owner, dsn):
+async def test_it_goes_down_with_a_launcher_that_is_killed(folder: Path) -> None:
+    async with another_process(folder) as (owner, dsn):
         os.kill(launcher_of(owner.pid), signal.SIGKILL)
         await until(lambda: not is_listening(dsn))
 
 
-async def test_a_server_that_was_killed_recovers(tmp_path: Path) -> None:
-    async with embedded_database(tmp_path) as dsn:
+async def test_a_server_that_was_killed_recovers(folder: Path) -> None:
+    async with embedded_database(folder) as dsn:
         await fetch(dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
-        os.kill(postmaster_of(tmp_path), signal.SIGKILL)
-    async with embedded_database(tmp_path) as dsn:
+        os.kill(postmaster_of(folder), signal.SIGKILL)
+    async with embedded_database(folder) as dsn:
         assert await fetch(dsn, "SELECT answer FROM kept") == 42
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-async def test_a_stop_signal_to_the_whole_group_leaves_the_stopping_to_the_owner(tmp_path: Path) -> None:
-    async with another_process(tmp_path) as (owner, dsn):
+async def test_a_stop_signal_to_the_whole_group_leaves_the_stopping_to_the_owner(folder: Path) -> None:
+    async with another_process(folder) as (owner, dsn):
         launcher = launcher_of(owner.pid)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             os.kill(launcher, number)
@@ -206,12 +228,12 @@ async def test_a_stop_signal_to_the_whole_group_leaves_the_stopping_to_the_owner
         assert await fetch(dsn, "SELECT 1") == 1
 
 
-async def test_a_stale_process_id_is_not_taken_for_a_server(tmp_path: Path) -> None:
-    async with embedded_database(tmp_path, settings=QUICK):
-        stale = (tmp_path / "postgres" / "postmaster.pid").read_text().splitlines()
+async def test_a_stale_process_id_is_not_taken_for_a_server(folder: Path) -> None:
+    async with embedded_database(folder, settings=QUICK):
+        stale = (folder / "postgres" / "postmaster.pid").read_text().splitlines()
     stale[0] = str(os.getppid())  # alive, and no server
-    (tmp_path / "postgres" / "postmaster.pid").write_text("\n".join(stale))
-    async with embedded_database(tmp_path, settings=QUICK) as dsn:
+    (folder / "postgres" / "postmaster.pid").write_text("\n".join(stale))
+    async with embedded_database(folder, settings=QUICK) as dsn:
         assert await fetch(dsn, "SELECT 1") == 1
 
 
@@ -261,38 +283,38 @@ async def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
             pass
 
 
-async def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
+async def test_a_server_that_does_not_start_says_why(folder: Path) -> None:
     with pytest.raises(EmbeddedDatabaseError, match=r"does not start: .*shared_buffers"):
-        async with embedded_database(tmp_path, settings={"shared_buffers": "none"}):
+        async with embedded_database(folder, settings={"shared_buffers": "none"}):
             pass
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else for PostgreSQL")
 @pytest.mark.parametrize("kind", ["namespace", "uid"])
 async def test_as_root_it_runs_as_somebody_else_in_a_folder_that_only_root_may_enter(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     users = [user for user in embedded._users() if user.startswith(kind)]
     assert users
     monkeypatch.setattr(embedded, "_users", lambda: users)
-    tmp_path.chmod(0o700)
-    async with another_process(tmp_path) as (_, dsn):
+    folder.chmod(0o700)
+    async with another_process(folder) as (_, dsn):
         await fetch(dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
     # The same data under the other kind of user, and back.
-    async with embedded_database(tmp_path, settings=QUICK) as dsn:
+    async with embedded_database(folder, settings=QUICK) as dsn:
         assert await fetch(dsn, "SELECT answer FROM kept") == 42
-        status = Path(f"/proc/{postmaster_of(tmp_path)}/status").read_text()
+        status = Path(f"/proc/{postmaster_of(folder)}/status").read_text()
         assert ("\nUid:\t0\t" in status) == (kind == "namespace")
-    async with another_process(tmp_path) as (_, dsn):
+    async with another_process(folder) as (_, dsn):
         assert await fetch(dsn, "SELECT answer FROM kept") == 42
 
 
 async def test_a_user_that_is_refused_leads_to_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     users = embedded._users()
     monkeypatch.setattr(embedded, "_users", lambda: ["namespace:-1", *users])
-    async with embedded_database(tmp_path, settings=QUICK) as dsn:
+    async with embedded_database(folder, settings=QUICK) as dsn:
         assert await fetch(dsn, "SELECT 1") == 1
 
 
