@@ -5,8 +5,10 @@ retries, guesses at what a status means, and logs whole requests, with what peop
 """
 
 import ssl
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.cookiejar import DefaultCookiePolicy
+from queue import Empty, LifoQueue
 from typing import Any
 
 import requests
@@ -98,7 +100,8 @@ class Endpoint(BaseProtocol):  # type: ignore[misc]
     Not exchangelib's ``Protocol``: that one is kept in a cache for the life of the process, by endpoint
     and credentials, so that a second adapter would get the first one's settings.
 
-    Each thread has a connection of its own; NTLM authenticates connections, not requests.
+    A connection for each request under way, kept for later ones: NTLM authenticates connections. It has
+    as many as there are threads that use it at once.
     """
 
     def __init__(
@@ -125,9 +128,7 @@ class Endpoint(BaseProtocol):  # type: ignore[misc]
         )
         self._ca_file = ca_file
         self._tokens = tokens
-        self._local = threading.local()
-        self._sessions: list[requests.Session] = []
-        self._sessions_lock = threading.Lock()
+        self._idle: LifoQueue[requests.Session] = LifoQueue()
 
     @property
     def version(self) -> Version:
@@ -136,20 +137,26 @@ class Endpoint(BaseProtocol):  # type: ignore[misc]
     def get_auth_type(self) -> str:
         return str(self.config.auth_type)
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = self.create_session()
-            if isinstance(session.auth, HTTPBasicAuth):  # RFC 7617 says UTF-8; requests would say Latin-1
-                session.auth = HTTPBasicAuth(
-                    self.credentials.username.encode(), self.credentials.password.encode()
-                )
-            session.mount(self.service_endpoint, _TrustingAdapter(self._ca_file))
-            # Exchange's routing cookies lead to one mailbox's server; we serve many over one connection.
-            session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-            self._local.session = session
-            with self._sessions_lock:
-                self._sessions.append(session)
+    @contextmanager
+    def _session(self) -> Iterator[requests.Session]:
+        """A session with its one connection, for one request: the one used last, or a new one."""
+        try:
+            session = self._idle.get_nowait()
+        except Empty:
+            session = self._new_session()
+        try:
+            yield session
+        finally:
+            self._idle.put(session)
+
+    def _new_session(self) -> requests.Session:
+        session: requests.Session = self.create_session()
+        if isinstance(session.auth, HTTPBasicAuth):  # RFC 7617 says UTF-8; requests would say Latin-1
+            name, password = self.credentials.username, self.credentials.password
+            session.auth = HTTPBasicAuth(name.encode(), password.encode())
+        session.mount(self.service_endpoint, _TrustingAdapter(self._ca_file))
+        # Exchange's routing cookies lead to one mailbox's server; we serve many over one connection.
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         return session
 
     def post(self, envelope: bytes, anchor: str) -> bytes:
@@ -163,13 +170,14 @@ class Endpoint(BaseProtocol):  # type: ignore[misc]
         if token:
             headers["Authorization"] = f"Bearer {token}"
         try:
-            response = self._session().post(
-                self.service_endpoint,
-                data=envelope,
-                headers=headers,
-                allow_redirects=False,
-                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
-            )
+            with self._session() as session:
+                response = session.post(
+                    self.service_endpoint,
+                    data=envelope,
+                    headers=headers,
+                    allow_redirects=False,
+                    timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                )
         except requests.exceptions.RequestException as error:
             raise _failure(error) from error
         except (KeyError, PermissionError, SpnegoError) as error:  # requests-ntlm: no usable challenge
@@ -182,9 +190,8 @@ class Endpoint(BaseProtocol):  # type: ignore[misc]
 
     def close(self) -> None:
         """Close all connections. No request may be under way."""
-        with getattr(self, "_sessions_lock", threading.Lock()):  # also called by exchangelib's __del__
-            for session in self.__dict__.pop("_sessions", []):
-                session.close()
+        while not self._idle.empty():
+            self._idle.get().close()
         super().close()
 
 
