@@ -1,0 +1,187 @@
+"""A whole installation, as an administrator starts it: the commands, a database, the sandbox over TLS."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import ssl
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+__all__ = ["COMMAND", "Installation", "installation"]
+
+COMMAND = (sys.executable, "-W", "error", "-c", "from app.commands import main; main()")
+TYPES = ("ews", "o365", "googlecalendar")
+PATIENCE = 60.0
+"""Seconds within which things are expected to happen on a slow machine."""
+
+
+class Installation:
+    """One configuration, and the processes that were started with it."""
+
+    def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
+        self.folder = folder
+        self._stack = stack
+        self.url = ""
+        self.control = ""
+        self.token = ""
+        self.http: aiohttp.ClientSession
+
+    async def open(self) -> None:
+        """Start the sandbox and write the configuration."""
+        sandbox = await self.start("sandbox")
+        ready = json.loads(await self.line(sandbox))
+        self.control = ready["control"]
+        config = Path(ready["config"]).read_text()
+        self.folder.joinpath("rooster.toml").write_text(f'data_dir = "{self.folder / "data"}"\n{config}')
+        context = ssl.create_default_context(cafile=ready["ca_file"])
+        connector = aiohttp.TCPConnector(ssl=context)
+        self.http = await self._stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+
+    @property
+    def environ(self) -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("ROOSTER_")}
+        return kept | {"PYTHONPATH": str(Path(__file__).parents[2])}
+
+    async def start(
+        self, *arguments: str, environ: Mapping[str, str] | None = None
+    ) -> asyncio.subprocess.Process:
+        """A command in the background; it is killed at the end if it still runs."""
+        log = await asyncio.to_thread(self.folder.joinpath(f"{arguments[0]}.log").open, "ab")
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND,
+            *arguments,
+            cwd=self.folder,
+            env=self.environ | dict(environ or {}),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+        )
+        log.close()
+        self._stack.push_async_callback(self.kill, process)
+        return process
+
+    @staticmethod
+    async def line(process: asyncio.subprocess.Process) -> str:
+        """The next line of what the command prints."""
+        assert process.stdout is not None
+        line = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
+        assert line, "the command ended without a word; see its log"
+        return line.decode()
+
+    @staticmethod
+    async def kill(process: asyncio.subprocess.Process) -> None:
+        """As a power cut would end it."""
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        await process.wait()
+
+    @staticmethod
+    async def terminate(process: asyncio.subprocess.Process) -> int:
+        """As an administrator would end it; gives the exit status."""
+        process.send_signal(signal.SIGTERM)
+        return await asyncio.wait_for(process.wait(), PATIENCE)
+
+    async def run(self, *arguments: str, environ: Mapping[str, str] | None = None) -> tuple[int, str, str]:
+        """A command to its end: exit status, standard output, standard error."""
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND,
+            *arguments,
+            cwd=self.folder,
+            env=self.environ | dict(environ or {}),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, out.decode(), err.decode()
+
+    async def serve(self, *options: str) -> asyncio.subprocess.Process:
+        """``rooster serve`` on a free port, ready, with a token for an administrator."""
+        process = await self.start("serve", "--port", "0", *options)
+        self.url = (await self.line(process)).split()[-1]
+        if not self.token:
+            status, out, err = await self.run("token", "create", "tests", "--role", "admin")
+            assert status == 0, err
+            self.token = out.strip()
+        return process
+
+    async def api(self, method: str, path: str, expect: int = 200, **options: Any) -> Any:
+        """A request to the API; gives the decoded answer."""
+        headers = {"apiToken": self.token} | options.pop("headers", {})
+        async with self.http.request(method, f"{self.url}/api{path}", headers=headers, **options) as response:
+            text = await response.text()
+            assert response.status == expect, (response.status, text)
+            return json.loads(text) if text else None
+
+    async def person(self, username: str, type: str, events: list[dict[str, Any]]) -> int:
+        """A user with a timetable and a synchronization; gives its id."""
+        await self.api("PUT", f"/v0/users/{username}", 204)
+        await self.api("PUT", f"/v1/users/{username}/timetable", json={"events": events})
+        form = {"username": username, "type": type, "provisioning_smtpAddress": f"{username}@uni.example"}
+        made = await self.api("PUT", "/v0/synchronizations", data=form)
+        id: int = made["synchronization"]["id"]
+        return id
+
+    async def held(self, type: str, address: str) -> list[dict[str, Any]]:
+        """What is really in a calendar."""
+        url = f"{self.control}/mailboxes/{type}/{quote(address, safe='')}/events"
+        async with self.http.get(url) as response:
+            events: list[dict[str, Any]] = (await response.json())["events"]
+            return events
+
+    async def post_control(self, path: str, body: Any) -> Any:
+        """Something that people or providers do."""
+        async with self.http.post(f"{self.control}{path}", json=body) as response:
+            assert response.status < 300, await response.text()
+            return await response.json()
+
+    async def requests(self, type: str) -> dict[str, int]:
+        """The requests that a provider has got so far, those for tokens aside."""
+        async with self.http.get(f"{self.control}/stats") as response:
+            by_operation: dict[str, int] = (await response.json())["requests"].get(type, {})
+            return {name: count for name, count in by_operation.items() if "token" not in name.lower()}
+
+    async def until(self, what: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+        """Look until it is so."""
+        async with asyncio.timeout(seconds):
+            while not (found := await what()):
+                await asyncio.sleep(0.05)
+            return found
+
+    async def until_synced(self, id: int, since: int | None = None) -> None:
+        """Until a synchronization is up to date."""
+
+        async def synced() -> bool:
+            facts = await self.api("GET", f"/v1/synchronizations/{id}")
+            fresh = since is None or (facts["lastResync"] or 0) > since
+            return facts["status"] == "OK" and facts["backlog"] == 0 and fresh
+
+        await self.until(synced)
+
+    async def ledger(self, id: int) -> list[dict[str, Any]]:
+        """The whole ledger of a synchronization, page by page."""
+        rows: list[dict[str, Any]] = []
+        cursor = ""
+        while True:
+            page = await self.api("GET", f"/v1/synchronizations/{id}/events?limit=100{cursor}")
+            rows += page["events"]
+            if page["next"] is None:
+                return rows
+            cursor = f"&cursor={quote(page['next'])}"
+
+
+@asynccontextmanager
+async def installation(folder: Path) -> AsyncIterator[Installation]:
+    """A fresh installation whose processes all end with the test."""
+    async with AsyncExitStack() as stack:
+        made = Installation(folder, stack)
+        await made.open()
+        yield made
