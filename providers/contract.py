@@ -254,8 +254,10 @@ class Adapter(Protocol):
 
         One outcome for each operation, in their order. A Delete of an event that is not there is
         Done; an Update of one is Gone(what="event"). A Create whose attempt is already there is Done
-        with that event's id. Operations that were not sent because an earlier answer said to wait
-        are Throttled with the same ``until``, never Unknown.
+        with that event's id; it is Gone(what="event") where the attempt is used up (its event was
+        deleted and cannot come back), so that it takes another attempt. Operations that were not
+        sent because an earlier answer said to wait are Throttled with the same ``until``, never
+        Unknown.
         """
         ...
 

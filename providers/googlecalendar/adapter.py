@@ -59,7 +59,6 @@ class GoogleAdapter:
                 Refused(
                     code="accessRole",
                     reason="Rooster may read this calendar, but not write to it.",
-                    permanent=False,
                     scope="mailbox",
                 )
             )

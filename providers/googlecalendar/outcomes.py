@@ -128,7 +128,7 @@ def failure(reply: Reply, what: What, now: datetime) -> Failure:
         return _throttled(reply, reason, now)
     if status == 401 or reason in _ACCOUNT_REFUSED:
         text = _ACCOUNT_REFUSED.get(reason, _ACCOUNT_REFUSED["authError"])
-        return Refused(code=reason, reason=text, permanent=False, scope="account")
+        return Refused(code=reason, reason=text, permanent=status != 401, scope="account")
     if status == 403:
         return _forbidden(reason)
     if status in (404, 410):
@@ -201,7 +201,7 @@ def _forbidden(reason: str) -> Refused | Gone:
         return Gone(what="calendar", code=reason, reason="The person has no Google Calendar.")
     if reason in _MAILBOX_REFUSED or reason == "403":
         text = _MAILBOX_REFUSED.get(reason, _MAILBOX_REFUSED["forbidden"])
-        return Refused(code=reason, reason=text, permanent=False, scope="mailbox")
+        return Refused(code=reason, reason=text, scope="mailbox")
     return Refused(code=reason, reason=f"Google does not allow this change ({reason}).")
 
 
@@ -216,7 +216,6 @@ def _token_refused(reply: NoToken) -> Refused | Gone:
         return Refused(
             code=reply.error,
             reason="The Google Workspace administrator does not allow this application.",
-            permanent=False,
             scope="mailbox",
         )
     texts = {
@@ -228,4 +227,6 @@ def _token_refused(reply: NoToken) -> Refused | Gone:
     text = "Google does not accept the service account's key file; make a new key."
     if clock:
         text = "This machine's clock is off: Google does not accept the time in the request for a token."
-    return Refused(code=reply.error, reason=texts.get(reply.error, text), permanent=False, scope="account")
+    return Refused(
+        code=reply.error, reason=texts.get(reply.error, text), permanent=not clock, scope="account"
+    )

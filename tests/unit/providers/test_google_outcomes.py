@@ -98,12 +98,12 @@ def test_a_moment_that_the_answer_names_is_taken(text, until):
     ("answer", "scope", "permanent"),
     [
         (error(401, "authError"), "account", False),
-        (error(403, "insufficientPermissions"), "account", False),
-        (error(403, "accessNotConfigured"), "account", False),
-        (newer_error(403, "PERMISSION_DENIED", "SERVICE_DISABLED"), "account", False),
-        (error(403, "forbidden"), "mailbox", False),
-        (error(403, "requiredAccessLevel"), "mailbox", False),
-        (Answer(status=403), "mailbox", False),
+        (error(403, "insufficientPermissions"), "account", True),
+        (error(403, "accessNotConfigured"), "account", True),
+        (newer_error(403, "PERMISSION_DENIED", "SERVICE_DISABLED"), "account", True),
+        (error(403, "forbidden"), "mailbox", True),
+        (error(403, "requiredAccessLevel"), "mailbox", True),
+        (Answer(status=403), "mailbox", True),
         (error(403, "forbiddenForNonOrganizer"), "event", True),
         (error(400, "invalid"), "event", True),
         (error(400, "timeRangeEmpty"), "event", True),
@@ -160,6 +160,7 @@ def test_clock_that_is_off_is_said_to_be():
         NoToken(error="invalid_grant", description="Invalid JWT: Token must be a short-lived token")
     )
     assert "clock" in refused.reason
+    assert not refused.permanent
 
 
 def test_written_event_is_done_with_its_id_and_version():
