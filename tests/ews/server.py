@@ -37,7 +37,7 @@ class Server:
         self._folder = folder
         self._handler = handler
         self._routes = routes
-        self._connections: list[TransportSocket] = []
+        self._connections: list[tuple[asyncio.Transport, TransportSocket]] = []
 
     async def __aenter__(self) -> Self:
         certificates = Certificates.generate()
@@ -65,8 +65,10 @@ class Server:
         traceback: TracebackType | None,
     ) -> None:
         await self._runner.cleanup()
-        # asyncio closes the sockets of a TLS connection some rounds of the loop later.
-        while any(connection.fileno() != -1 for connection in self._connections):
+        # asyncio would wait for each client to say goodbye, and closes sockets some rounds of the loop later.
+        for transport, _ in self._connections:
+            transport.abort()
+        while any(connection.fileno() != -1 for _, connection in self._connections):
             await asyncio.sleep(0.001)
 
     @property
@@ -75,7 +77,7 @@ class Server:
 
     async def _receive(self, request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
-        self._connections.append(request.transport.get_extra_info("socket"))
+        self._connections.append((request.transport, request.transport.get_extra_info("socket")))
         body = await request.read()
         operation = etree.QName(etree.fromstring(body).find(f"{S}Body")[0]).localname
         received = Received(
