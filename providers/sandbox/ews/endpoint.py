@@ -25,9 +25,6 @@ from providers.sandbox.state import Fault, State
 
 __all__ = ["Endpoint"]
 
-MAX_CONNECTIONS = 27
-"""Exchange's default throttling policy: EwsMaxConcurrency requests at a time for one account."""
-
 _UNAVAILABLE = "<html><head><title>Service Unavailable</title></head><body>HTTP Error 503.</body></html>"
 
 
@@ -46,8 +43,8 @@ class Endpoint:
             return web.Response(
                 status=401, headers={"WWW-Authenticate": 'Basic realm="Exchange Web Services (sandbox)"'}
             )
-        if self._state.quotas and self._connections[account] >= MAX_CONNECTIONS:
-            return _soap_fault(faults.busy_fault())
+        if self._state.quotas and self._connections[account] >= faults.MAX_CONNECTIONS:
+            return _soap_fault(faults.too_many_connections())
         self._connections[account] += 1
         try:
             data = await request.read()
@@ -106,6 +103,8 @@ class Endpoint:
 
     async def _play(self, request: web.Request, fault: Fault, call: operations.Call) -> web.StreamResponse:
         match fault.fault:
+            case "throttle" if fault.options.get("shape") == "connections":
+                raise faults.too_many_connections()
             case "throttle" if str(fault.options.get("shape", "fault")) != "503":
                 raise faults.busy_fault(fault)
             case "throttle" | "unavailable":

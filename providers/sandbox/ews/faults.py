@@ -1,8 +1,9 @@
 """How the faults of the control API look in EWS.
 
 ``throttle`` has several shapes, named by the fault's option ``shape``: ``503`` (HTTP 503 without SOAP),
-``fault`` (HTTP 500 with a SOAP fault ErrorServerBusy; the default) and ``items`` (HTTP 200, this item
-and the ones after it are ErrorServerBusy). With ``retry_after`` they carry Retry-After or
+``fault`` (HTTP 500 with a SOAP fault ErrorServerBusy; the default), ``connections`` (the same with
+ErrorExceededConnectionCount) and ``items`` (HTTP 200, this item and the ones after it are
+ErrorServerBusy). With ``retry_after`` they carry Retry-After or
 BackOffMilliseconds, without it they do not say. ``partial`` takes ``n``, the number of items that are
 done. ``deny`` takes ``code``, any response code, and ``gone`` takes ``what``: event, calendar, mailbox.
 """
@@ -12,7 +13,7 @@ import msgspec
 from providers.sandbox.ews.soap import ResponseError, SoapFault
 from providers.sandbox.state import Fault, State
 
-__all__ = ["ITEM_OPERATIONS", "Plan", "busy_fault", "plan"]
+__all__ = ["ITEM_OPERATIONS", "MAX_CONNECTIONS", "Plan", "busy_fault", "plan", "too_many_connections"]
 
 ITEM_OPERATIONS = {
     "CreateItem": "create",
@@ -26,6 +27,13 @@ ITEM_OPERATIONS = {
     "MoveItem": "move",
 }
 """What an operation does to each of its items, in the words that all protocols share."""
+
+MAX_CONNECTIONS = 27
+"""Exchange's default throttling policy (EwsMaxConcurrency): requests at a time.
+
+Counted for an account, as Exchange does for delegates. It counts those of an account that impersonates
+for the mailbox; the sandbox is stricter, so that one account never needs more in either mode.
+"""
 
 _BUSY = "The server cannot service this request right now. Try again later."
 _OF_REQUESTS = ("unavailable", "commit_then_drop", "commit_then_503", "slow", "partial")
@@ -123,6 +131,21 @@ def _back_off(fault: Fault | None) -> dict[str, str]:
 def _busy_item(fault: Fault) -> ResponseError:
     xml = "".join(f'<t:Value Name="{name}">{value}</t:Value>' for name, value in _back_off(fault).items())
     return ResponseError("ErrorServerBusy", _BUSY, xml=xml)
+
+
+def too_many_connections() -> SoapFault:
+    """The SOAP fault of the throttling policy's part EwsMaxConcurrency; it suggests no time to wait."""
+    return SoapFault(
+        "ErrorExceededConnectionCount",
+        "You have exceeded the available concurrent connections for your account."
+        " Try again once your other requests have completed.",
+        values={
+            "Policy": "MaxConcurrency",
+            "MaxConcurrencyLimit": str(MAX_CONNECTIONS),
+            "ErrorMessage": "This operation exceeds the throttling budget for policy part 'MaxConcurrency',"
+            f" policy value '{MAX_CONNECTIONS}', Budget type: 'Ews'. Suggested backoff time 0 ms.",
+        },
+    )
 
 
 def busy_fault(fault: Fault | None = None) -> SoapFault:

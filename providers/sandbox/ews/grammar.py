@@ -30,6 +30,8 @@ _TEXTS: Final = {
     "datetime": re.compile(rf"\s*{_DATETIME}\s*"),
     "guid": re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"),
     "tag": re.compile(r"(0x|0X)[0-9A-Fa-f]{1,4}|\d{1,5}"),
+    "uri": re.compile(r"[A-Za-z]+:[A-Za-z0-9:]+"),
+    "bitmask": re.compile(r"0[xX][0-9A-Fa-f]+|[0-9]+"),
     "shape": re.compile("IdOnly|Default|AllProperties|PcxPeopleSearch"),
     "bodytype": re.compile("HTML|Text"),
     "responsebody": re.compile("Best|HTML|Text"),
@@ -61,7 +63,18 @@ _TEXTS: Final = {
         "((ApplicationTime|Binary|CLSID|Currency|Double|Float|Integer|Long|Object|Short|SystemTime|String)"
         "(Array)?|Boolean|Error|Null)"
     ),
-    "folder": re.compile(r"[a-z]+"),
+    "folder": re.compile(
+        "calendar|contacts|deleteditems|drafts|inbox|journal|notes|outbox|sentitems|tasks|"
+        "msgfolderroot|publicfoldersroot|root|junkemail|searchfolders|voicemail|"
+        "recoverableitemsroot|recoverableitemsdeletions|recoverableitemsversions|"
+        "recoverableitemspurges|recoverableitemsdiscoveryholds|archiveroot|archivemsgfolderroot|"
+        "archivedeleteditems|archiveinbox|archiverecoverableitemsroot|"
+        "archiverecoverableitemsdeletions|archiverecoverableitemsversions|"
+        "archiverecoverableitemspurges|archiverecoverableitemsdiscoveryholds|syncissues|conflicts|"
+        "localfailures|serverfailures|recipientcache|quickcontacts|conversationhistory|"
+        "adminauditlogs|todosearch|mycontacts|directory|imcontactlist|peopleconnect|favorites|"
+        "mecontact|personmetadata"
+    ),
     "version": re.compile(r"Exchange(2007(_SP1)?|2010(_SP[12])?|2013(_SP1)?|2015(_SP1)?|2016)"),
 }
 
@@ -84,6 +97,7 @@ _SHAPE_REST = (
     " ConvertHtmlCodePageToUTF8? InlineImageUrlTemplate? BlockExternalImages? AddBlankTargetToLinks?"
     " MaximumBodySize? AdditionalProperties?"
 )
+_ZONE = "(Periods TransitionsGroups? Transitions?)? @Id:any @Name:any"
 _GRAMMAR = {
     # requests
     "CreateItem": "SavedItemFolderId? Items @MessageDisposition:disposition"
@@ -156,7 +170,7 @@ _GRAMMAR = {
     "AddBlankTargetToLinks": "=bool",
     "MaximumBodySize": "=int",
     "AdditionalProperties": f"{_PATH}+",
-    "FieldURI": "@FieldURI!:any",
+    "FieldURI": "@FieldURI!:uri",
     "IndexedFieldURI": "@FieldURI!:any @FieldIndex!:any",
     "ExtendedFieldURI": "@DistinguishedPropertySetId:propertyset @PropertySetId:guid @PropertyTag:tag"
     " @PropertyName:any @PropertyId:int @PropertyType!:propertytype",
@@ -186,7 +200,7 @@ _GRAMMAR = {
     "Exists": _PATH,
     "Contains": f"{_PATH} Constant @ContainmentMode:containment @ContainmentComparison:comparison",
     "Excludes": f"{_PATH} Bitmask",
-    "Bitmask": "@Value!:any",
+    "Bitmask": "@Value!:bitmask",
     **dict.fromkeys(
         (
             "IsEqualTo",
@@ -211,6 +225,8 @@ _GRAMMAR = {
     "Value": "=any",
     "Values": "Value+",
     "Body": "=any @BodyType!:bodytype @IsTruncated:bool",
+    **dict.fromkeys(("StartTimeZone", "EndTimeZone", "TimeZoneDefinition"), _ZONE),
+    **dict.fromkeys(("Periods", "TransitionsGroups", "Transitions"), "..."),
     "String": "=any",
     "Attendee": "Mailbox ResponseType? LastResponseTime? ProposedStart? ProposedEnd?",
     "ResponseType": "=any",
@@ -227,7 +243,6 @@ _GRAMMAR = {
     "PrimarySmtpAddress": "=nonempty",
     "SmtpAddress": "=nonempty",
     "TimeZoneContext": "TimeZoneDefinition",
-    "TimeZoneDefinition": "...",
 }
 _BY_KIND = {"boolean": "=bool", "integer": "=int", "datetime": "=datetime", "strings": "String*",
             "attendees": "Attendee+", "text": "=any"}  # fmt: skip

@@ -38,6 +38,7 @@ __all__ = [
 
 _T = f"{{{TYPES}}}"
 LONGEST_SUBJECT = 255
+EARLIEST, LATEST = 1601, 4500
 LONGEST = timedelta(days=5 * 366)
 
 
@@ -53,7 +54,7 @@ class Change(msgspec.Struct, kw_only=True):
 
 def text_time(value: datetime) -> str:
     """A moment as Exchange writes it: UTC, whole seconds, Z."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return value.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def extended_path(attributes: Mapping[str, str]) -> str:
@@ -79,7 +80,8 @@ def _extended_path(attributes: tuple[tuple[str, str], ...]) -> str:
     if "PropertySetId" in given:
         given["PropertySetId"] = given["PropertySetId"].lower()
     if tag:
-        given["PropertyTag"] = hex(int(given["PropertyTag"], 0))
+        text = given["PropertyTag"]
+        given["PropertyTag"] = hex(int(text, 16 if text[:2].lower() == "0x" else 10))
     order = (
         "DistinguishedPropertySetId", "PropertySetId", "PropertyTag", "PropertyName", "PropertyId",
         "PropertyType",
@@ -284,6 +286,8 @@ def _settle(fields: Native, zone: str, now: datetime) -> None:
     if "calendar:End" not in fields:
         fields["calendar:End"] = text_time(start + timedelta(minutes=30))
     end = moment(fields["calendar:End"])
+    if not (start.year >= EARLIEST and end.year <= LATEST):
+        raise ResponseError("ErrorCalendarOutOfRange", "A calendar holds the years 1601 to 4500.")
     if end < start:
         raise ResponseError("ErrorCalendarEndDateIsEarlierThanStartDate", "EndDate is earlier than StartDate")
     if end - start > LONGEST:

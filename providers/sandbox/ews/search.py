@@ -49,7 +49,8 @@ def restriction(element: etree._Element, mailbox: SandboxMailbox) -> Test:
     if name == "Contains":
         return _contains(element, read)
     if name == "Excludes":
-        mask = int(str(element[1].get("Value")), 0)
+        text = str(element[1].get("Value"))
+        mask = int(text, 16 if text[:2].lower() == "0x" else 10)
         return lambda native: isinstance(value := read(native), int) and not value & mask
     return _comparison(name, element[1][0], read, prop, mailbox)
 

@@ -40,9 +40,7 @@ SERVER_VERSION = (
 )
 """Exchange Server 2016, cumulative update 23."""
 
-_PARSER = etree.XMLParser(
-    resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True, huge_tree=True
-)
+_PARSER = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
 
 
 class SoapFault(Exception):

@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from providers.sandbox.ews.endpoint import MAX_CONNECTIONS
+from providers.sandbox.ews.faults import MAX_CONNECTIONS
 from providers.sandbox.state import Fault
 from tests.sandbox.ews.soap import ALICE, CALENDAR, Answer, E, Exchange, impersonating, lecture
 
@@ -52,6 +52,13 @@ async def test_throttled_or_down_by_http(
     answer = await exchange.create(lecture())
     assert (answer.status, answer.headers.get("Retry-After")) == (503, header)
     assert "Service Unavailable" in answer.text
+    assert subjects(exchange) == []
+
+
+async def test_throttled_for_too_many_connections(exchange: Exchange) -> None:
+    play(exchange, "throttle", shape="connections")
+    answer = await exchange.create(lecture())
+    assert (answer.status, answer.fault) == (500, "ErrorExceededConnectionCount")
     assert subjects(exchange) == []
 
 
@@ -154,7 +161,8 @@ async def test_an_account_has_27_connections_at_a_time(exchange: Exchange) -> No
 
     refused = await exchange.find()
 
-    assert (refused.status, refused.fault) == (500, "ErrorServerBusy")
+    assert (refused.status, refused.fault) == (500, "ErrorExceededConnectionCount")
     go.set()
+    assert {one.get("Name"): one.text for one in refused.all(".//t:Value")}["MaxConcurrencyLimit"] == "27"
     assert [answer.codes for answer in await asyncio.gather(*running)] == [["NoError"]] * MAX_CONNECTIONS
     assert (await exchange.find()).codes == ["NoError"]
