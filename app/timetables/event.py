@@ -41,6 +41,8 @@ class Problems:
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
+        self.added = 0
+        """How often something was added, what was not noted for being there already included."""
         self._noted: set[tuple[str, str | None]] = set()
 
     def add(self, detail: str, event: str | None = None, field: str | None = None) -> None:
@@ -48,14 +50,12 @@ class Problems:
 
         One for each field of an event is enough: what follows from the first is not noted.
         """
+        self.added += 1
         if event is not None:
             if not self._noted.isdisjoint({(event, field), (event, None)}):
                 return
             self._noted.add((event, field))
         self.found.append(Problem(detail=detail, event=event, field=field))
-
-    def __len__(self) -> int:
-        return len(self.found)
 
     def raise_any(self) -> None:
         """Raise Invalid (code ``invalid_timetable``) with all problems, if there are any."""

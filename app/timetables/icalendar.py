@@ -9,7 +9,6 @@ occurrence of a recurring one is named ``UID/20261121T090000Z`` after its RECURR
 summer time is moved forward, as any time in section 3.3.5.
 """
 
-import re
 import threading
 import warnings
 from collections import defaultdict
@@ -18,13 +17,14 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from icalendar import Calendar, vDDDTypes, vRecur
+from icalendar import Calendar, vCategory, vDDDLists, vDDDTypes, vDuration, vRecur
 from icalendar.error import GloballyUniqueTZIDGuessed
 from icalendar.timezone import tzp
 from recurring_ical_events import CalendarQuery
 
 from app.config import TimetableSettings
 from app.errors import Invalid
+from app.timetables.calendar_structure import check_structure, not_a_calendar
 from app.timetables.event import Problems, check_events, event_name
 from app.timetables.recurrence import Budget, RuleRefused, check_rule
 from app.timetables.times import FIRST_YEAR, LAST_YEAR
@@ -34,16 +34,8 @@ from providers.contract import Event
 
 __all__ = ["CalendarReader"]
 
-VEVENTS_PER_EVENT = 4
-"""So many times ``max_events`` VEVENTs may be in a calendar: those outside the window do not count."""
-MAX_ZONES = 100
-MAX_OBSERVANCES = 300
-"""STANDARD and DAYLIGHT parts of all VTIMEZONEs together; some programs write one for each year."""
 MAX_DATES = 20_000
 """RDATE and EXDATE values of a calendar."""
-MAX_DEPTH = 4
-"""VCALENDAR, VTIMEZONE, STANDARD; VCALENDAR, VEVENT, VALARM."""
-
 TIME_PROPERTIES = ("DTSTART", "DTEND", "RECURRENCE-ID")
 READ_PROPERTIES = frozenset(
     {
@@ -53,6 +45,16 @@ READ_PROPERTIES = frozenset(
     }
 )
 """Others are ignored, whatever is wrong with them."""
+
+TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(TIME_PROPERTIES, (vDDDTypes,)),
+    "DURATION": (vDDDTypes, vDuration),
+    "RRULE": (vRecur,),
+    "RDATE": (vDDDLists,),
+    "EXDATE": (vDDDLists,),
+    "CATEGORIES": (vCategory,),
+}
+"""What the values must be; a VALUE parameter can make something else of them."""
 
 _parsing = threading.Lock()
 """icalendar keeps the zones that calendars define in one place for the whole process, by TZID: without a
@@ -92,7 +94,7 @@ class _Reading:
 
     def read(self, data: bytes) -> list[Event]:
         text = _decode(data)
-        self.check_structure(text)
+        check_structure(text, self.limits, self.window[1], self.budget, self.problems)
         self.problems.raise_any()
         calendars = _parse(text)
         series = self.group(component for calendar in calendars for component in calendar.walk("VEVENT"))
@@ -109,48 +111,6 @@ class _Reading:
         checked = check_events(events, self.limits, self.problems)
         self.problems.raise_any()
         return checked
-
-    def check_structure(self, text: str) -> None:
-        """Whether components begin and end as they should, and whether there are not too many of them."""
-        open_components: list[str] = []
-        counts: defaultdict[str, int] = defaultdict(int)
-        for line in re.sub(r"\r?\n[ \t]", "", text).split("\n"):
-            keyword, _, value = line.strip().upper().partition(":")
-            if keyword == "BEGIN":
-                if not open_components and value != "VCALENDAR":
-                    raise _not_a_calendar("it does not begin with BEGIN:VCALENDAR")
-                open_components.append(value)
-                counts[value] += 1
-                if len(open_components) > MAX_DEPTH:
-                    raise _not_a_calendar("components are nested too deeply")
-            elif keyword == "END":
-                if not open_components or open_components.pop() != value:
-                    raise _not_a_calendar("a component ends that is not the one that began last")
-            elif keyword.startswith("RRULE") and "VTIMEZONE" in open_components:
-                self.check_zone_rule(value)
-            elif keyword.startswith("RDATE") and "VTIMEZONE" in open_components:
-                counts["STANDARD"] += value.count(",")
-        if open_components:
-            raise _not_a_calendar(f"it was cut off: there is no END:{open_components[-1]}")
-        if not counts["VCALENDAR"]:
-            raise _not_a_calendar("it does not begin with BEGIN:VCALENDAR")
-        if counts["VEVENT"] > self.limits.max_events * VEVENTS_PER_EVENT:
-            raise Invalid(
-                "too_many_events", f"More than {self.limits.max_events * VEVENTS_PER_EVENT} VEVENTs."
-            )
-        if counts["VTIMEZONE"] > MAX_ZONES or counts["STANDARD"] + counts["DAYLIGHT"] > MAX_OBSERVANCES:
-            raise Invalid("too_many_zones", "More definitions of time zones than any calendar needs.")
-
-    def check_zone_rule(self, text: str) -> None:
-        try:
-            rule = vRecur.from_ical(text)
-            if rule.get("FREQ") != ["YEARLY"]:
-                raise RuleRefused("The changes of a time zone are yearly.")
-            check_rule(rule, date(1970, 1, 1), self.window[1], self.budget)
-        except RuleRefused as error:
-            self.problems.add(str(error), None, "VTIMEZONE RRULE")
-        except ValueError:
-            self.problems.add("Not a recurrence rule.", None, "VTIMEZONE RRULE")
 
     def group(self, components: Iterator[Vevent]) -> dict[str, list[tuple[str, Vevent]]]:
         """The VEVENTs with their names in problems, by UID, all checked and with aware times."""
@@ -178,7 +138,7 @@ class _Reading:
 
     def check_component(self, component: Vevent, name: str) -> bool:
         """Check everything that the libraries rely on. False: it must not be given to them."""
-        before = len(self.problems)
+        before = self.problems.added
         for property, _ in component.errors:
             if property is None:
                 self.problems.add("A line of it could not be understood.", name)
@@ -189,21 +149,25 @@ class _Reading:
         for property in (*TIME_PROPERTIES, "DURATION", "RRULE"):
             if isinstance(component.get(property), list):
                 self.problems.add("There more than once.", name, property.lower())
+        for property, types in TYPES.items():
+            values = component.get(property, [])
+            if any(not isinstance(v, types) for v in (values if isinstance(values, list) else [values])):
+                self.problems.add("The value could not be understood.", name, property.lower())
         if "EXRULE" in component:
             self.problems.add("EXRULE is not supported; RFC 5545 has done away with it.", name, "exrule")
-        if len(self.problems) > before:
+        if self.problems.added > before:
             return False
         for property in TIME_PROPERTIES:
             if property in component:
                 component[property] = self.localized(component[property], component, name, property)
         self.check_span(component, name)
         self.check_recurrence(component, name)
-        return len(self.problems) == before
+        return self.problems.added == before
 
     def localized(self, value: vDDDTypes, component: Vevent, name: str, property: str) -> vDDDTypes:
         """The value with an aware time: a floating one is read in the configured zone."""
         moment = value.dt
-        if isinstance(moment, tuple):  # a period
+        if isinstance(moment, tuple) and property == "RDATE":  # a period
             moment = moment[0]
         if not isinstance(moment, date):
             self.problems.add("Not a date or a time.", name, property.lower())
@@ -312,15 +276,11 @@ class _Reading:
             self.problems.add("The recurrence could not be expanded: its dates do not fit together.", name)
 
 
-def _not_a_calendar(why: str) -> Invalid:
-    return Invalid("invalid_calendar", f"Not a complete iCalendar object (RFC 5545): {why}.")
-
-
 def _decode(data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise _not_a_calendar("it is not UTF-8") from None
+        raise not_a_calendar("it is not UTF-8") from None
 
 
 def _parse(text: str) -> list[Vevent]:
@@ -331,7 +291,7 @@ def _parse(text: str) -> list[Vevent]:
             # As bytes: the library takes a text without line breaks for the path of a file.
             return Calendar.from_ical(text.encode(), multiple=True)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            raise _not_a_calendar("a line could not be understood") from None
+            raise not_a_calendar("a line could not be understood") from None
 
 
 def _with_zone(value: vDDDTypes, zone: tzinfo | None) -> vDDDTypes:
@@ -377,7 +337,7 @@ def _original(component: Vevent, group: Sequence[tuple[str, Vevent]]) -> str:
     original = recurrence.dt
     if recurrence.params.get("RANGE") == "THISANDFUTURE":
         # The library names all later occurrences after the first one that was moved: take the move back.
-        moved = next(c for _, c in group if "RECURRENCE-ID" in c and c["RECURRENCE-ID"].dt == original)
+        (moved, *_) = [c for _, c in group if "RECURRENCE-ID" in c and c["RECURRENCE-ID"].dt == original]
         original = component["DTSTART"].dt - (moved["DTSTART"].dt - original)
     master = next((c for _, c in group if "RECURRENCE-ID" not in c), None)
     if (

@@ -198,6 +198,13 @@ class TestZones:
         rule = "FREQ=SECONDLY;BYMONTH="
         assert refused(zone("Mad", "+0100", "+0200", rule), vevent())[0] == (None, "VTIMEZONE RRULE")
 
+    @pytest.mark.parametrize(
+        "line", ["EXRULE:FREQ=DAILY", "RRU\r\n\r\n LE:FREQ=SECONDLY", "RRULE;X=1:FREQ=SECONDLY"]
+    )
+    def test_no_rule_of_a_zone_escapes_notice(self, line: str) -> None:
+        definition = zone("Mad", "+0100", "+0200").replace("END:STANDARD", f"{line}\r\nEND:STANDARD")
+        assert refused(definition, vevent())[0][1] in ("VTIMEZONE RRULE", "VTIMEZONE EXRULE")
+
 
 class TestRecurrence:
     def test_occurrences_keep_the_clock_and_are_named_after_their_start_in_utc(self) -> None:
@@ -299,6 +306,8 @@ class TestRefused:
             b"\xff" + calendar(),
             calendar("BEGIN:VEVENT", "END:VTODO"),
             calendar("END:VCALENDAR"),
+            calendar("BEGIN:VEVENT", "UID:a", vevent(), "END:VEVENT"),
+            calendar("BEGIN;X=1:VTIMEZONE", "END;X=1:VTIMEZONE"),
             calendar("no colon here"),
             b"BEGIN:VCALENDAR\r\n" * 100_000,
         ],
@@ -316,12 +325,14 @@ class TestRefused:
             (["DURATION:P99999W"], "duration"),
             (["DTSTART:20261124T090000"], "dtstart"),
             (["URL:javascript:alert(1)"], "url"),
+            (["DURATION;VALUE=TEXT:PT1H"], "duration"),
             (["SUMMARY:nul\0"], "title"),
             (["SUMMARY:" + "x" * 256], "title"),
             (["no colon here"], None),
             (["RRULE:FREQ=DAILY;COUNT=2", "EXRULE:FREQ=WEEKLY"], "exrule"),
             (["RRULE:FREQ=DAILY;COUNT=2", "RRULE:FREQ=WEEKLY;COUNT=2"], "rrule"),
             (["RRULE:FREQ=DAILY;COUNT=2", "RECURRENCE-ID:20261123T090000"], "rrule"),
+            (["RECURRENCE-ID:20261123T090000Z/PT1H"], "recurrence-id"),
             (["RDATE:20261323T090000"], "rdate"),
             (["EXDATE;TZID=Mars:20261123T090000"], "exdate"),
         ],
