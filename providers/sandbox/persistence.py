@@ -1,10 +1,11 @@
 """Keeps the sandbox's mailboxes, secrets and port in a file, so that they survive a restart.
 
-The file is an SQLite database: a change is one transaction, and costs in proportion to the mailboxes
-that have changed, however many there are.
+The file is JSON Lines: the setup, then a mailbox a line. It is replaced as a whole, so that it holds
+either all of a change or nothing of it, however the sandbox ends.
 """
 
-import sqlite3
+import os
+import sys
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,9 @@ import msgspec
 from providers.sandbox.credentials import Credentials
 from providers.sandbox.state import SandboxMailbox, State
 from providers.sandbox.tls import Certificates
+
+if sys.platform != "win32":
+    import fcntl
 
 __all__ = ["Setup", "StateFile", "StateFileError"]
 
@@ -31,83 +35,55 @@ class Setup(msgspec.Struct, kw_only=True):
 
 
 class StateFile:
-    """A sandbox's state on disk. Used by one sandbox at a time."""
+    """A sandbox's state on disk, used by one sandbox at a time.
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the file. Raises ``StateFileError`` if it is something else, or in use."""
+    ``setup`` and ``mailboxes`` are what the last one left; None and none for a new file.
+    """
+
+    def __init__(self, path: Path, lock: Path) -> None:
+        """Read the file, if it is there, and hold ``lock``. Raises ``StateFileError``."""
+        self._path = path
         self._saved: dict[tuple[str, str], Fingerprint] = {}
+        self._lock = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            self._database = sqlite3.connect(path, timeout=1, isolation_level=None)
-            self._database.executescript(
-                """
-                PRAGMA locking_mode = exclusive;
-                PRAGMA synchronous = normal;
-                BEGIN IMMEDIATE;
-                CREATE TABLE IF NOT EXISTS setup (
-                    one INTEGER PRIMARY KEY CHECK (one = 1), data BLOB NOT NULL
-                );
-                CREATE TABLE IF NOT EXISTS mailbox (
-                    type TEXT NOT NULL, address TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (type, address)
-                );
-                COMMIT;
-                """
-            )
-        except sqlite3.DatabaseError as error:
+            if sys.platform != "win32":
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lines = path.read_bytes().splitlines() if path.exists() else []
+            self.setup = msgspec.json.decode(lines[0], type=Setup) if lines else None
+            self.mailboxes = [msgspec.json.decode(line, type=SandboxMailbox) for line in lines[1:]]
+        except BlockingIOError as error:
+            self.close()
             raise StateFileError(
-                f"{path} cannot be used as a sandbox's state ({error}): name another file, "
-                "or stop the sandbox that is using it."
+                f"{path} is in use: stop the sandbox that is using it, or name another file."
             ) from error
-        path.chmod(0o600)
+        except (OSError, msgspec.DecodeError) as error:
+            self.close()
+            raise StateFileError(
+                f"{path} is not a sandbox's state that can be read: name another file."
+            ) from error
 
-    def setup(self) -> Setup | None:
-        """What the last sandbox on this file was set up with; None for a new file."""
-        row = self._database.execute("SELECT data FROM setup").fetchone()
-        return None if row is None else msgspec.json.decode(row[0], type=Setup)
-
-    def save_setup(self, setup: Setup) -> None:
-        """Keep what later sandboxes on this file shall be set up with."""
-        self._database.execute("INSERT OR REPLACE INTO setup VALUES (1, ?)", (msgspec.json.encode(setup),))
-
-    def load(self, state: State) -> None:
-        """Put the kept mailboxes into ``state``."""
-        for type_, address, data in self._database.execute("SELECT type, address, data FROM mailbox"):
-            mailbox = msgspec.json.decode(data, type=SandboxMailbox)
-            state.put_mailbox(mailbox)
-            self._saved[type_, address] = _fingerprint(mailbox)
-
-    def save(self, state: State) -> None:
-        """Write the mailboxes that have changed since the last time, all of them or none."""
-        changed = {
-            key: mailbox
-            for key, mailbox in state.mailboxes.items()
-            if self._saved.get(key) != _fingerprint(mailbox)
-        }
-        if not changed:
+    def save(self, setup: Setup, state: State) -> None:
+        """Write everything, unless nothing has changed since the last time."""
+        fingerprints = {key: _fingerprint(mailbox) for key, mailbox in state.mailboxes.items()}
+        if fingerprints == self._saved and setup == self.setup:
             return
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            self._database.executemany(
-                "INSERT OR REPLACE INTO mailbox VALUES (?, ?, ?)",
-                ((*key, msgspec.json.encode(mailbox)) for key, mailbox in changed.items()),
-            )
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
-        self._saved |= {key: _fingerprint(mailbox) for key, mailbox in changed.items()}
+        new = self._path.with_name(self._path.name + ".new")
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            encoder = msgspec.json.Encoder()
+            file.write(encoder.encode(setup) + b"\n")
+            file.writelines(encoder.encode(mailbox) + b"\n" for mailbox in state.mailboxes.values())
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._path)
+        self._saved = fingerprints
+        self.setup = setup
 
     def close(self) -> None:
-        """Give the file back."""
-        self._database.close()
+        """Let another sandbox use the file."""
+        os.close(self._lock)
 
 
 def _fingerprint(mailbox: SandboxMailbox) -> Fingerprint:
     """Differs after every change; ``serial`` grows with each change of an event."""
-    return (
-        mailbox.serial,
-        len(mailbox.events),
-        mailbox.access,
-        mailbox.gone,
-        mailbox.address,
-        *mailbox.aliases,
-    )
+    return (mailbox.serial, len(mailbox.events), mailbox.access, mailbox.gone, *mailbox.aliases)

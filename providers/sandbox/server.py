@@ -6,7 +6,9 @@ import os
 import socket
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Self
@@ -64,6 +66,7 @@ class Sandbox:
         self._wanted_port = port
         self._path = None if state_file is None else Path(state_file).absolute()
         self._file: StateFile | None = None
+        self._save: Callable[[], None] | None = None
         self.saving: asyncio.Task[None] | None = None
         """The writing of the latest changes to the state file, while that is going to happen."""
         self._saving_took = 0.0
@@ -86,21 +89,24 @@ class Sandbox:
     async def _start(self, stack: AsyncExitStack) -> None:
         if self.state.schemas is not None:
             _check_schemas(self.state.schemas)
-        folder, setup = self._open(stack)
-        listener = _listen(self._wanted_port or (0 if setup is None else setup.port))
+        folder = self._open(stack)
+        kept = None if self._file is None else self._file.setup
+        listener = _listen(self._wanted_port or (0 if kept is None else kept.port))
         stack.callback(listener.close)
         self.port = listener.getsockname()[1]
         self.url = f"https://{HOST}:{self.port}"
         self.control = f"{self.url}/control"
-        if setup is None:
-            setup = Setup(
-                port=self.port, certificates=Certificates.generate(), credentials=self.state.credentials
-            )
-        else:
-            setup.port = self.port
-            self.state.credentials = setup.credentials
+        if kept is not None:
+            self.state.credentials = kept.credentials
+        setup = Setup(
+            port=self.port,
+            certificates=Certificates.generate() if kept is None else kept.certificates,
+            credentials=self.state.credentials,
+        )
         if self._file is not None:
-            self._file.save_setup(setup)
+            self._save = partial(self._file.save, setup, self.state)
+            self._save()
+            stack.push_async_callback(self._save_at_last)
         files = write_files(folder, self.url, setup.certificates, setup.credentials)
         self.ca_file, self.config = files.ca, files.config
 
@@ -111,20 +117,20 @@ class Sandbox:
             runner, listener, ssl_context=server_context(files.certificate, files.key), backlog=1024
         ).start()
 
-    def _open(self, stack: AsyncExitStack) -> tuple[Path, Setup | None]:
-        """The private folder for the sandbox's files, and what an earlier one on the state file had."""
+    def _open(self, stack: AsyncExitStack) -> Path:
+        """The private folder for the sandbox's files; what the state file holds comes into ``state``."""
         if self._path is None:
-            return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rooster-sandbox-"))), None
+            return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rooster-sandbox-")))
         folder = self._path.with_name(self._path.name + ".files")
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise SandboxError(f"{folder} cannot be made ({os.strerror(error.errno or 0)}).") from error
-        self._file = StateFile(self._path)
+        self._file = StateFile(self._path, folder / "lock")
         stack.callback(self._file.close)
-        self._file.load(self.state)
-        stack.push_async_callback(self._save_at_last, self._file)
-        return folder, self._file.setup()
+        for mailbox in self._file.mailboxes:
+            self.state.put_mailbox(mailbox)
+        return folder
 
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=LARGEST_REQUEST, middlewares=[self._notice])
@@ -141,22 +147,23 @@ class Sandbox:
         try:
             return await handler(request)
         finally:
-            if self._file is not None and self.saving is None:
-                self.saving = asyncio.create_task(self._save_soon(self._file))
+            if self._save is not None and self.saving is None:
+                self.saving = asyncio.create_task(self._save_soon(self._save))
 
-    async def _save_soon(self, file: StateFile) -> None:
-        # Most of the time is left to the requests, however much there is to go through.
+    async def _save_soon(self, save: Callable[[], None]) -> None:
+        # Most of the time is left to the requests, however much there is to write.
         await asyncio.sleep(max(SAVE_AFTER, 10 * self._saving_took))
         started = time.monotonic()
         # From here on a change is the next saving's matter.
         self.saving = None
-        file.save(self.state)
+        save()
         self._saving_took = time.monotonic() - started
 
-    async def _save_at_last(self, file: StateFile) -> None:
+    async def _save_at_last(self) -> None:
         if self.saving is not None:
             self.saving.cancel()
-        file.save(self.state)
+        if self._save is not None:
+            self._save()
 
 
 def _check_schemas(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import socket
-import sqlite3
 import ssl
 import stat
 import sys
@@ -121,13 +120,27 @@ async def test_a_change_is_written_while_the_sandbox_runs(credentials: Credentia
         saved = sandbox.saving
         assert saved is not None
         await saved
-        copy = tmp_path / "copy"
-        copy.write_bytes(state_file.read_bytes())
-        with sqlite3.connect(copy) as database:
-            assert database.execute("SELECT type, address FROM mailbox").fetchall() == [
-                ("o365", "alice@uni.example")
-            ]
-        database.close()
+        setup, mailbox = state_file.read_text().splitlines()
+    assert json.loads(setup)["port"] == sandbox.port
+    assert json.loads(mailbox)["address"] == "alice@uni.example"
+
+
+async def test_only_the_owner_can_read_the_state(credentials: Credentials, tmp_path: Path) -> None:
+    async with new_sandbox(credentials, tmp_path / "state"):
+        assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o600
+
+
+async def test_a_state_that_was_not_written_whole_is_not_taken(
+    credentials: Credentials, tmp_path: Path
+) -> None:
+    state_file = tmp_path / "state"
+    async with new_sandbox(credentials, state_file):
+        pass
+    whole = state_file.read_bytes()
+    (tmp_path / "state.new").write_bytes(whole[: len(whole) // 2])  # what a kill in the middle leaves
+    async with new_sandbox(credentials, state_file) as sandbox:
+        assert sandbox.config.exists()
+    assert state_file.read_bytes() == whole
 
 
 async def test_a_state_file_serves_one_sandbox_at_a_time(credentials: Credentials, tmp_path: Path) -> None:
