@@ -1,0 +1,109 @@
+"""What callers get when something is wrong on our side, and what /metrics and /readyz say."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from httpx import ASGITransport, AsyncClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.api.app import create_app
+from app.config import Config
+from app.database.types import Pool
+from app.provisioning import users
+from providers.contract import Adapter
+from tests.api.conftest import Client
+from tests.api.test_v1_synchronizations import push
+from tests.clock import SettableClock
+
+
+@pytest.mark.parametrize("path", ["/api/v0/users/alice", "/api/v1/runs/1"])
+async def test_a_bug_is_500_and_tells_nothing(
+    client: Client, alice: str, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    async def broken(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("Alice's secret")
+
+    monkeypatch.setattr(users, "find", broken)
+    monkeypatch.setattr("app.provisioning.runs.find", broken)
+    answer = await client.get(path)
+    assert answer.status_code == 500
+    assert answer.json()["errorType" if "v0" in path else "code"] == "internal_error"
+    assert "secret" not in answer.text
+    assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/api/v0/users", "/api/v0/users/alice", "/api/v1/runs", "/metrics"])
+async def test_a_database_that_is_gone_is_503(client: Client, pool: Pool, path: str) -> None:
+    await pool.close()
+    answer = await client.get(path)
+    assert answer.status_code == 503
+    assert answer.json()["errorType" if "v0" in path else "code"] == "database_unavailable"
+    assert answer.headers["Retry-After"]
+
+
+async def test_not_ready_without_a_database(anonymous: Client, pool: Pool) -> None:
+    await pool.close()
+    answer = await anonymous.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["status"] == "unavailable"
+    assert (await anonymous.get("/healthz")).status_code == 200
+
+
+async def test_not_ready_on_an_older_schema(anonymous: Client, pool: Pool) -> None:
+    await pool.execute("DELETE FROM schema_migrations")
+    answer = await anonymous.get("/readyz")
+    assert answer.status_code == 503
+    assert "rooster migrate" in answer.json()["detail"]
+
+
+async def test_without_any_provider_no_type_is_known(
+    client: Client, alice: str, pool: Pool, clock: SettableClock
+) -> None:
+    none: Mapping[str, Adapter] = {}
+    app = create_app(pool, none, Config(instance="x"), clock)
+    transport = ASGITransport(app)
+    async with AsyncClient(transport=transport, base_url="http://test", headers=client.headers) as other:
+        answer = await other.put(
+            "/api/v0/synchronizations",
+            data={"username": alice, "type": "ews", "provisioning_smtpAddress": "alice@uni.example"},
+        )
+    assert answer.status_code == 422
+    assert answer.json()["errorType"] == "unknown_type"
+
+
+async def samples(client: Client) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    answer = await client.get("/metrics")
+    assert answer.status_code == 200
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+async def test_metrics_of_the_database(client: Client, pool: Pool, synchronization: dict[str, Any]) -> None:
+    for uid in ("a", "b", "c"):
+        await push(pool, synchronization["id"], uid)
+    await push(pool, synchronization["id"], "d", state="deleting")
+    await pool.execute("ANALYZE ledger")
+    found = await samples(client)
+    assert found["rooster_synchronizations", (("status", "PENDING"), ("type", "ews"))] == 1
+    assert found["rooster_mailboxes_due", (("type", "ews"),)] == 1
+    assert found["rooster_ledger_rows", (("state", "present"),)] == 3
+    assert found["rooster_ledger_rows", (("state", "deleting"),)] == 1
+    assert found["rooster_unlinks_open", ()] == 0
+    await client.delete(f"/api/v0/synchronizations/{synchronization['id']}?unlinkMode=CLEANUP")
+    assert (await samples(client))["rooster_unlinks_open", ()] == 1
+
+
+async def test_requests_are_counted_by_route_and_never_by_name(client: Client, alice: str) -> None:
+    route = ("method", "GET"), ("route", "/api/v0/users/{username}"), ("status", "200")
+    before = (await samples(client)).get(("rooster_http_requests_total", route), 0)
+    await client.get("/api/v0/users/alice")
+    answer = await client.get("/api/v0/no/such/alice")
+    assert answer.status_code == 404
+    after = await samples(client)
+    assert after["rooster_http_requests_total", route] == before + 1
+    assert not any("alice" in str(labels) for _, labels in after)
+    assert any(("route", "unmatched") in labels for _, labels in after)
