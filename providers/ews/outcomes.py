@@ -39,7 +39,6 @@ ACCOUNT_BUSY = {
     "ErrorTooManyObjectsOpened",
     "ErrorConnectionFailed",
     "ErrorConnectionFailedTransientError",
-    "ErrorInternalServerTransientError",
     "ErrorInsufficientResources",
     "ErrorADUnavailable",
 }
@@ -49,7 +48,7 @@ MAILBOX_BUSY = {
     "ErrorMailboxFailover",
     "ErrorBatchProcessingStopped",
 }
-UNCLEAR = {"ErrorInternalServerError", "ErrorTimeoutExpired"}
+UNCLEAR = {"ErrorInternalServerError", "ErrorInternalServerTransientError", "ErrorTimeoutExpired"}
 STALE = {
     "ErrorIrresolvableConflict",
     "ErrorStaleObject",

@@ -1,0 +1,145 @@
+"""The EWS adapter against the sandbox: the shapes in which Exchange throttles, and a lost answer."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from providers.contract import Adapter, Create, Delete, Done, Mailbox, Outcome, Throttled, Unknown, Update
+from providers.ews import connect
+from providers.sandbox.server import Sandbox
+from providers.sandbox.state import Fault
+from providers.settings import EwsSettings
+from tests.clock import SettableClock
+from tests.sandbox.conftest import credentials, sandbox
+from tests.unit.providers.ews_server import event, marker
+
+__all__ = ["credentials", "sandbox"]
+
+CREATES = [Create(event=event(i), marker=marker(i)) for i in range(4)]
+
+
+@pytest.fixture
+async def adapter(sandbox: Sandbox, clock: SettableClock) -> AsyncIterator[Adapter]:
+    known = sandbox.state.credentials
+    adapter = await connect(
+        EwsSettings(
+            service_endpoint=f"{sandbox.url}/EWS/Exchange.asmx",
+            username=known.ews_username,
+            password=known.ews_password,
+            ca_file=str(sandbox.ca_file),
+        ),
+        clock,
+    )
+    yield adapter
+    await adapter.close()
+
+
+@pytest.fixture
+async def alice(adapter: Adapter, sandbox: Sandbox) -> Mailbox:
+    mailbox = await adapter.probe("alice@uni.example")
+    sandbox.state.stats.requests.clear()
+    return mailbox
+
+
+def plan(sandbox: Sandbox, fault: str, **fields: object) -> None:
+    sandbox.state.faults.active.append(Fault(type="ews", fault=fault, **fields))  # type: ignore[arg-type]
+
+
+def requests(sandbox: Sandbox) -> dict[str, int]:
+    return {operation: count for (_, operation), count in sandbox.state.stats.requests.items()}
+
+
+@pytest.mark.parametrize(("retry_after", "seconds"), [(7, 7), (None, 30)])
+async def test_a_busy_fault_holds_the_account(
+    adapter: Adapter,
+    alice: Mailbox,
+    sandbox: Sandbox,
+    clock: SettableClock,
+    retry_after: float | None,
+    seconds: int,
+):
+    plan(sandbox, "throttle", options={"shape": "fault"}, retry_after=retry_after)
+    outcomes = await adapter.apply(alice, CREATES)
+
+    wait = Throttled(until=clock() + timedelta(seconds=seconds), scope="account", code="ErrorServerBusy")
+    assert outcomes == [wait] * 4
+    assert requests(sandbox) == {"CreateItem": 1}
+
+
+async def test_items_before_the_busy_ones_are_done(
+    adapter: Adapter, alice: Mailbox, sandbox: Sandbox, clock: SettableClock
+):
+    plan(sandbox, "throttle", operation="create", nth=3, options={"shape": "items"}, retry_after=7)
+    outcomes = await adapter.apply(alice, CREATES)
+
+    wait = Throttled(until=clock() + timedelta(seconds=7), scope="account", code="ErrorServerBusy")
+    assert [isinstance(outcome, Done) for outcome in outcomes[:2]] == [True, True]
+    assert outcomes[2:] == [wait, wait]
+    # What is said to be done is there, under its id, and nothing else is.
+    attempts = [create.marker.attempt for create in CREATES]
+    there = {found.marker.attempt: found.id for found in await adapter.find(alice, "uni.example", attempts)}
+    assert there == {attempts[i]: id_of(outcomes[i]) for i in (0, 1)}
+
+
+def id_of(outcome: Outcome) -> str:
+    assert isinstance(outcome, Done)
+    return outcome.id
+
+
+async def test_an_http_503_is_asked_about_before_anything_is_sent_again(
+    adapter: Adapter, alice: Mailbox, sandbox: Sandbox
+):
+    plan(sandbox, "throttle", options={"shape": "503"}, retry_after=7, times=1)
+    outcomes = await adapter.apply(alice, CREATES)
+
+    assert [type(outcome) for outcome in outcomes] == [Unknown] * 4
+    assert requests(sandbox) == {"CreateItem": 1}
+    assert await adapter.find(alice, "uni.example", [CREATES[0].marker.attempt]) == []
+
+
+@pytest.mark.parametrize("fault", ["commit_then_drop", "commit_then_503"])
+async def test_creates_whose_answer_is_lost_are_sent_once_and_found(
+    adapter: Adapter, alice: Mailbox, sandbox: Sandbox, fault: str
+):
+    plan(sandbox, fault, operation="CreateItem", times=1)
+    outcomes = await adapter.apply(alice, CREATES)
+
+    assert [type(outcome) for outcome in outcomes] == [Unknown] * 4
+    assert requests(sandbox) == {"CreateItem": 1}
+    attempts = [create.marker.attempt for create in CREATES]
+    found = await adapter.find(alice, "uni.example", attempts)
+    assert [one.marker for one in found] == [create.marker for create in CREATES]
+
+
+async def test_a_refused_item_in_the_middle_keeps_the_ids_of_the_others(
+    adapter: Adapter, alice: Mailbox, sandbox: Sandbox
+):
+    plan(sandbox, "deny", operation="create", nth=2, options={"code": "ErrorQuotaExceeded"})
+    outcomes = await adapter.apply(alice, CREATES)
+    attempts = [CREATES[i].marker.attempt for i in (0, 2, 3)]
+
+    there = {found.marker.attempt: found.id for found in await adapter.find(alice, "uni.example", attempts)}
+    assert there == {CREATES[i].marker.attempt: id_of(outcomes[i]) for i in (0, 2, 3)}
+
+
+async def test_a_day_of_changes_is_three_requests(adapter: Adapter, alice: Mailbox, sandbox: Sandbox):
+    done = [outcome for outcome in await adapter.apply(alice, CREATES) if isinstance(outcome, Done)]
+    sandbox.state.stats.requests.clear()
+    outcomes = await adapter.apply(
+        alice,
+        [
+            Delete(id=done[0].id, version=done[0].version),
+            Update(
+                id=done[1].id,
+                version=done[1].version,
+                event=event(1, location="Room 2"),
+                previous=event(1),
+                marker=marker(1),
+            ),
+            Create(event=event(9), marker=marker(9)),
+        ],
+    )
+
+    assert [type(outcome) for outcome in outcomes] == [Done] * 3
+    assert requests(sandbox) == {"DeleteItem": 1, "UpdateItem": 1, "CreateItem": 1}
