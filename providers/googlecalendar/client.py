@@ -113,9 +113,18 @@ class Client:
             "POST", self._batch_url, body, {"Content-Type": content_type, **authorization}
         )
         if fetched.status != 200:
-            whole = read_json(fetched.status, fetched.data, fetched.headers.get("Retry-After"))
-            return [whole] * len(requests)
+            return [self._whole(fetched)] * len(requests)
         return batch.decode(fetched.headers.get("Content-Type", ""), fetched.data, len(requests))
+
+    def _whole(self, fetched: Fetched) -> Reply:
+        """What an answer to a batch as a whole means for each call in it.
+
+        Refused credentials, throttling and failures are those of each call; that there is no such URL, or
+        a conflict, says nothing about any event.
+        """
+        if fetched.status in (404, 409, 410, 412):
+            return NoAnswer(why=f"status {fetched.status} for a whole batch")
+        return read_json(fetched.status, fetched.data, fetched.headers.get("Retry-After"))
 
     async def _fetch(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Fetched:
         async with self._session.request(

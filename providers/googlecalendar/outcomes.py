@@ -12,6 +12,7 @@ from typing import Any, Literal
 from providers.contract import Done, Gone, Outcome, ProviderError, Refused, Throttled, Unknown
 from providers.googlecalendar.replies import Answer, NoAnswer, NoToken, Reply
 from providers.googlecalendar.resources import EventResource, read
+from providers.googlecalendar.tokens import SCOPES
 
 __all__ = [
     "deleted",
@@ -46,11 +47,12 @@ _THROTTLED: dict[str, tuple[Literal["mailbox", "account"], timedelta]] = {
     "dailyLimitExceededUnreg": ("account", HOUR),
 }
 
+_SCOPES_MISSING = f"Domain-wide delegation in the Google Admin console lacks {' or '.join(SCOPES)}."
+
 _ACCOUNT_REFUSED = {
     "authError": "Google does not accept the service account's access token; check its key.",
-    "insufficientPermissions": "The delegation in the Google Admin console lacks a scope that Rooster needs.",
-    "ACCESS_TOKEN_SCOPE_INSUFFICIENT": "The delegation in the Google Admin console lacks a scope "
-    "that Rooster needs.",
+    "insufficientPermissions": _SCOPES_MISSING,
+    "ACCESS_TOKEN_SCOPE_INSUFFICIENT": _SCOPES_MISSING,
     "accessNotConfigured": "The Google Calendar API is not enabled in the service account's project.",
     "SERVICE_DISABLED": "The Google Calendar API is not enabled in the service account's project.",
     "forbiddenForServiceAccounts": "The service account lacks domain-wide delegation.",
@@ -61,7 +63,6 @@ _MAILBOX_REFUSED = {
     "forbidden": "Google does not allow writing to this calendar.",
     "PERMISSION_DENIED": "Google does not allow writing to this calendar.",
     "requiredAccessLevel": "Rooster needs to be able to make changes to events in this calendar.",
-    "variableTermLimitExceeded": "Google does not allow writing to this calendar.",
 }
 
 
@@ -81,10 +82,15 @@ def not_found(reply: Reply) -> bool:
 
 
 def missing(reply: Reply) -> bool:
-    """Whether an event is not there: never was, or is deleted for good."""
-    return isinstance(reply, Answer) and (
-        reply.status in (404, 410) or (reply.ok and reply.body.get("status") == "cancelled")
-    )
+    """Whether an event is not there: never was, or is deleted.
+
+    Only Google's own word counts: a proxy's 404 or 410 has no JSON.
+    """
+    if not isinstance(reply, Answer):
+        return False
+    if reply.status in (404, 410):
+        return "error" in reply.body
+    return reply.ok and reply.body.get("status") == "cancelled"
 
 
 def lacks_marker(reply: Reply) -> bool:
@@ -186,10 +192,8 @@ def _retry_after(answer: Answer, now: datetime) -> datetime | None:
     text = answer.retry_after
     if text is None:
         return None
-    try:
-        return now + timedelta(seconds=float(text))
-    except ValueError:
-        pass
+    if text.isdecimal() and len(text) < 7:
+        return now + timedelta(seconds=int(text))
     try:
         return parsedate_to_datetime(text).astimezone(now.tzinfo)
     except ValueError:
@@ -219,8 +223,8 @@ def _token_refused(reply: NoToken) -> Refused | Gone:
             scope="mailbox",
         )
     texts = {
-        "unauthorized_client": "Domain-wide delegation for the service account's client id, with the "
-        "scopes that Rooster asks for, is missing in the Google Admin console.",
+        "unauthorized_client": "In the Google Admin console, domain-wide delegation for the service "
+        f"account's client id is missing, or one of the scopes {' and '.join(SCOPES)}.",
         "invalid_scope": "Google does not know the scopes that Rooster asks for.",
     }
     clock = "short-lived token" in description

@@ -380,11 +380,11 @@ async def test_private_properties_find_events_that_have_all_of_them(google):
 
     assert await found("a=1") == ["event1", "event2"]
     assert await found("a=1", "b=x=y") == ["event2"]
+    assert await found("a=1", "a=10") == []
     assert await found("b=x") == []
-    assert await google.refused(google.events.list(**PRIMARY, privateExtendedProperty="a")) == (
-        400,
-        "invalid",
-    )
+    for bad in ("a", "=1"):
+        request = google.events.list(**PRIMARY, privateExtendedProperty=bad)
+        assert await google.refused(request) == (400, "invalid")
 
 
 async def test_pages_hold_every_event_once_though_one_is_deleted_meanwhile(google):

@@ -346,6 +346,19 @@ async def test_throttled_batch_is_throttled_throughout(control, adapter, mailbox
     assert calendar == {}
 
 
+@pytest.mark.parametrize("status", [404, 409, 410, 412])
+async def test_answer_to_a_whole_batch_says_nothing_about_an_event(
+    control, adapter, mailbox, made, calendar, status
+):
+    deletes = [Delete(id=made.marker.attempt.hex, version=None), Delete(id="another1", version=None)]
+    await play(control, fault="deny", operation="$batch", status=status)
+    outcomes = await adapter.apply(mailbox, deletes)
+    assert [type(outcome) for outcome in outcomes] == [Unknown, Unknown]
+    await play(control, fault="deny", operation="$batch", status=status)
+    with pytest.raises(ProviderError):
+        await adapter.find(mailbox, "uni.example", [uuid4(), uuid4()])
+
+
 async def test_quota_of_the_project_stops_the_account(sandbox, adapter, mailbox, monkeypatch):
     monkeypatch.setattr("providers.sandbox.google.quota.Quotas.per_project", 0)
     (outcome,) = await adapter.apply(mailbox, [create(lecture())])

@@ -5,6 +5,7 @@ https://developers.google.com/workspace/calendar/api/guides/sync
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import UTC, datetime
 from typing import Any
 
 from providers.sandbox.google.calendar import serial_of
@@ -33,8 +34,10 @@ def list_events(mailbox: SandboxMailbox, query: dict[str, Any], access_role: str
     Raises ``ApiError`` 400 for parameters that do not go together, and 410 for a synchronization token
     that is not valid any more.
     """
+    _check_bounds(query)
+    wanted = {side: _constraints(query, side) for side in ("private", "shared")}
     since = _since(mailbox, query)
-    found = [event for event in mailbox.events.values() if _matches(event, query, since)]
+    found = [event for event in mailbox.events.values() if _matches(event, query, wanted, since)]
     if query.get("singleEvents") and any("recurrence" in event for event in found):
         raise ApiError(501, "notImplemented", "The sandbox does not expand recurring events.")
     found = _ordered(found, query)
@@ -114,9 +117,7 @@ def _ordered(found: list[Native], query: dict[str, Any]) -> list[Native]:
     return found
 
 
-def _matches(event: Native, query: dict[str, Any], since: int | None) -> bool:
-    if since is not None:
-        return serial_of(event) > since
+def _check_bounds(query: dict[str, Any]) -> None:
     if "timeMin" in query and "timeMax" in query and query["timeMin"] >= query["timeMax"]:
         raise ApiError(
             400,
@@ -125,12 +126,30 @@ def _matches(event: Native, query: dict[str, Any], since: int | None) -> bool:
             domain="calendar",
             location="timeMax",
         )
+
+
+def _constraints(query: dict[str, Any], side: str) -> set[tuple[str, str]]:
+    """The values that extended properties have to have, all of them."""
+    wanted: set[tuple[str, str]] = set()
+    for constraint in query.get(f"{side}ExtendedProperty", ()):
+        name, equals, value = constraint.partition("=")
+        if not name or not equals:
+            raise invalid("Invalid extended property constraint.", f"{side}ExtendedProperty")
+        wanted.add((name, value))
+    return wanted
+
+
+def _matches(
+    event: Native, query: dict[str, Any], wanted: dict[str, set[tuple[str, str]]], since: int | None
+) -> bool:
+    if since is not None:
+        return serial_of(event) > since
+    properties = event.get("extendedProperties", {})
     with_deleted = query.get("showDeleted") or "updatedMin" in query
     if event["status"] == "cancelled" and not with_deleted:
         return False
     return (
-        _has_properties(event, "private", query.get("privateExtendedProperty", ()))
-        and _has_properties(event, "shared", query.get("sharedExtendedProperty", ()))
+        all(wanted[side] <= set(properties.get(side, {}).items()) for side in wanted)
         and ("iCalUID" not in query or event["iCalUID"] == query["iCalUID"])
         and ("eventTypes" not in query or event["eventType"] in query["eventTypes"])
         and ("timeMin" not in query or instant(event["end"]) > query["timeMin"])
@@ -140,22 +159,8 @@ def _matches(event: Native, query: dict[str, Any], since: int | None) -> bool:
     )
 
 
-def _has_properties(event: Native, side: str, constraints: Any) -> bool:
-    """All constraints hold; each is ``name=value``."""
-    properties = event.get("extendedProperties", {}).get(side, {})
-    for constraint in constraints:
-        name, equals, value = constraint.partition("=")
-        if not name or not equals:
-            raise invalid("Invalid extended property constraint.", f"{side}ExtendedProperty")
-        if properties.get(name) != value:
-            return False
-    return True
-
-
-def _stamp(moment: Any) -> str:
-    from datetime import UTC
-
-    return str(moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"))
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def _mentions(event: Native, text: str) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from providers.contract import Done, Gone, Refused, Throttled, Unknown
 from providers.googlecalendar import outcomes
 from providers.googlecalendar.replies import Answer, NoAnswer, NoToken
+from providers.googlecalendar.tokens import SCOPES
 
 NOW = datetime(2026, 9, 1, 8, tzinfo=UTC)
 SECRET = "Disciplinary hearing"
@@ -88,6 +89,8 @@ def test_quota_of_the_project_is_for_all_mailboxes(answer, scope):
         ("7", NOW + timedelta(seconds=7)),
         ("Tue, 01 Sep 2026 08:05:00 GMT", NOW + timedelta(minutes=5)),
         ("soon", NOW + timedelta(minutes=1)),
+        ("inf", NOW + timedelta(minutes=1)),
+        ("9" * 40, NOW + timedelta(minutes=1)),
     ],
 )
 def test_a_moment_that_the_answer_names_is_taken(text, until):
@@ -155,6 +158,11 @@ def test_refused_tokens(error, description, expected, scope):
     assert outcome.code == error
 
 
+def test_missing_delegation_names_the_scopes_to_delegate():
+    refused = failure(NoToken(error="unauthorized_client", description=""))
+    assert all(scope in refused.reason for scope in SCOPES)
+
+
 def test_clock_that_is_off_is_said_to_be():
     refused = failure(
         NoToken(error="invalid_grant", description="Invalid JWT: Token must be a short-lived token")
@@ -184,6 +192,12 @@ def test_delete_is_done_if_the_event_is_not_there():
     for answer in (Answer(status=204), error(410, "deleted"), error(404, "notFound")):
         assert outcomes.deleted(answer, "abc12", NOW) == Done("abc12")
     assert isinstance(outcomes.deleted(error(503, "backendError"), "abc12", NOW), Unknown)
+
+
+def test_only_googles_own_word_for_an_event_that_is_not_there_counts():
+    for status in (404, 410):
+        assert not outcomes.missing(Answer(status=status))
+        assert isinstance(outcomes.deleted(Answer(status=status), "abc12", NOW), Gone)
 
 
 def test_taken_id_is_told_from_other_conflicts():
