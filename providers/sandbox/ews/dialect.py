@@ -9,15 +9,14 @@ import msgspec
 
 from providers.marker import NAMES, PROPERTY_SET, from_strings
 from providers.sandbox.ews import identifiers, items, timezones
+from providers.sandbox.ews.paths import extended_path
 from providers.sandbox.ews.properties import as_text, moment
 from providers.sandbox.state import Native, SandboxMailbox
 
 __all__ = ["EwsDialect"]
 
 _MARKER = {
-    name: items.extended_path(
-        {"PropertySetId": str(PROPERTY_SET), "PropertyName": name, "PropertyType": "String"}
-    )
+    name: extended_path({"PropertySetId": str(PROPERTY_SET), "PropertyName": name, "PropertyType": "String"})
     for name in NAMES
 }
 _SHOW_AS = {"Free": "free", "WorkingElsewhere": "free", "Tentative": "tentative"}
@@ -37,7 +36,7 @@ class EwsDialect:
         times = {}
         for name in ("Start", "End"):
             at = moment(fields[f"calendar:{name}"])
-            times[name] = at.astimezone(zone).date().isoformat() if all_day else items.text_time(at)
+            times[name] = at.astimezone(zone).date().isoformat() if all_day else timezones.text_time(at)
         return {
             "id": native["id"],
             "version": identifiers.change_key(native["id"], native["change"]),
@@ -117,7 +116,7 @@ def _set_times(fields: Native, wanted: dict[str, Any]) -> None:
     if end < start:
         raise ValueError("The end is before the start.")
     fields["calendar:StartTimeZone"] = fields["calendar:EndTimeZone"] = windows_id
-    fields["calendar:Start"], fields["calendar:End"] = items.text_time(start), items.text_time(end)
+    fields["calendar:Start"], fields["calendar:End"] = timezones.text_time(start), timezones.text_time(end)
 
 
 def _moment(text: str, rules: ZoneInfo) -> datetime:

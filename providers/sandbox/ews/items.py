@@ -1,4 +1,4 @@
-"""Calendar items as the sandbox keeps them: made, changed and read, by Exchange's rules.
+"""Calendar items as the sandbox keeps them: made, changed and copied, by Exchange's rules.
 
 A native item is a dict: ``id``, ``change`` (the number of its version), ``folder``, ``created`` and
 ``modified`` (UTC), ``modifiedBy``, ``fields`` by property URI, ``extended`` by the XML of the path,
@@ -6,218 +6,23 @@ and ``touched``: the version in which each property was last set, for AutoResolv
 """
 
 import math
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import msgspec
-from lxml import etree
 
 from providers.sandbox.ews import identifiers, timezones
-from providers.sandbox.ews.properties import BY_ELEMENT, Property, moment
-from providers.sandbox.ews.soap import TYPES, ResponseError, attribute, local
+from providers.sandbox.ews.changes import Change, new_value
+from providers.sandbox.ews.properties import moment
+from providers.sandbox.ews.soap import ResponseError
+from providers.sandbox.ews.timezones import text_time
 from providers.sandbox.state import Native, SandboxMailbox
 
-__all__ = [
-    "Change",
-    "add_item",
-    "apply",
-    "copy_item",
-    "extended_path",
-    "is_number",
-    "is_number_text",
-    "new_uid",
-    "path_of",
-    "read_changes",
-    "read_item",
-    "remove_item",
-    "stamp",
-    "text_time",
-]
+__all__ = ["add_item", "apply", "copy_item", "new_uid", "remove_item", "stamp"]
 
-_T = f"{{{TYPES}}}"
 LONGEST_SUBJECT = 255
 EARLIEST, LATEST = 1601, 4500
 LONGEST = timedelta(days=5 * 366)
-
-
-class Change(msgspec.Struct, kw_only=True):
-    """One property to set, delete or append to. ``key`` is its URI or the XML of its extended path."""
-
-    key: str
-    prop: Property | None
-    """None for an extended property."""
-    action: str
-    element: etree._Element | None = None
-
-
-def text_time(value: datetime) -> str:
-    """A moment as Exchange writes it: UTC, whole seconds, Z."""
-    return value.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
-
-
-def extended_path(attributes: Mapping[str, str]) -> str:
-    """The canonical XML of an extended property's path.
-
-    Raises ``ResponseError`` ErrorInvalidExtendedProperty unless the attributes are one of the allowed
-    combinations ([MS-OXWSXPROP] 2.1.5): a tag; or a set with a name or an id.
-    """
-    return _extended_path(tuple(attributes.items()))
-
-
-@lru_cache(maxsize=1000)
-def _extended_path(attributes: tuple[tuple[str, str], ...]) -> str:
-    given = {name: value for name, value in attributes if not name.startswith("{")}
-    sets = [name for name in ("DistinguishedPropertySetId", "PropertySetId") if name in given]
-    names = [name for name in ("PropertyName", "PropertyId") if name in given]
-    tag = "PropertyTag" in given
-    if (tag and (sets or names)) or (not tag and (len(sets) != 1 or len(names) != 1)):
-        raise ResponseError(
-            "ErrorInvalidExtendedProperty",
-            "An extended property is named by a PropertyTag, or by a property set with a name or an id.",
-        )
-    if "PropertySetId" in given:
-        given["PropertySetId"] = given["PropertySetId"].lower()
-    if tag:
-        text = given["PropertyTag"]
-        given["PropertyTag"] = hex(int(text, 16 if text[:2].lower() == "0x" else 10))
-    order = (
-        "DistinguishedPropertySetId", "PropertySetId", "PropertyTag", "PropertyName", "PropertyId",
-        "PropertyType",
-    )  # fmt: skip
-    text = " ".join(f"{name}={attribute(given[name])}" for name in order if name in given)
-    return f"<t:ExtendedFieldURI {text}/>"
-
-
-def is_number(path: str) -> bool:
-    """Whether an extended property, by the XML of its path, holds numbers."""
-    return any(f'PropertyType="{kind}' in path for kind in ("Integer", "Long", "Short", "Float", "Double"))
-
-
-def is_number_text(text: str) -> bool:
-    """Whether a value can be one of such a property."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def path_of(element: etree._Element) -> str:
-    """The key of a path element: the URI, or the XML of an extended path."""
-    if element.tag == f"{_T}ExtendedFieldURI":
-        return extended_path({str(name): str(value) for name, value in element.attrib.items()})
-    if element.tag == f"{_T}IndexedFieldURI":
-        return f"{element.get('FieldURI')}[{element.get('FieldIndex')}]"
-    return str(element.get("FieldURI"))
-
-
-def read_item(element: etree._Element) -> list[Change]:
-    """What a CalendarItem element of CreateItem sets.
-
-    Raises ``ResponseError`` ErrorInvalidPropertySet for a property that only the server sets.
-    """
-    if element.tag != f"{_T}CalendarItem":
-        raise ResponseError(
-            "ErrorCannotCreateCalendarItemInNonCalendarFolder"
-            if element.tag == f"{_T}Task"
-            else "ErrorInvalidOperation",
-            "The sandbox keeps calendar items and nothing else.",
-        )
-    changes = [_set(child) for child in element]
-    for change in changes:
-        _refuse_read_only(change)
-    return changes
-
-
-def _set(element: etree._Element) -> Change:
-    name = local(element)
-    if name == "ExtendedProperty":
-        return Change(key=path_of(element[0]), prop=None, action="set", element=element[1])
-    prop = BY_ELEMENT[name]
-    return Change(key=prop.uri, prop=prop, action="set", element=element)
-
-
-def _refuse_read_only(change: Change) -> None:
-    prop = change.prop
-    if prop is not None and (not prop.writable or (prop.kind == "absent" and prop.element == "Recurrence")):
-        code = "ErrorInvalidPropertySet" if prop.element != "Recurrence" else "ErrorUnsupportedRecurrence"
-        raise ResponseError(
-            code, "Set action is invalid for property.", xml=f'<t:FieldURI FieldURI="{prop.uri}"/>'
-        )
-
-
-def read_changes(updates: etree._Element) -> list[Change]:
-    """What an Updates element asks for, in its order. Raises ``ResponseError``."""
-    changes = []
-    for update in updates:
-        action = local(update)
-        key = path_of(update[0])
-        extended = update[0].tag == f"{_T}ExtendedFieldURI"
-        prop = None if extended else BY_ELEMENT.get(key.partition(":")[2])
-        if not extended and (prop is None or prop.uri != key):
-            raise ResponseError("ErrorInvalidPropertyRequest", "Property is not valid for this object type.")
-        if action == "DeleteItemField":
-            change = Change(key=key, prop=prop, action="delete")
-            if prop is not None and (prop.required or not prop.writable):
-                raise ResponseError("ErrorInvalidPropertyDelete", "Property cannot be deleted.")
-        else:
-            item = update[1]
-            if item.tag not in (f"{_T}CalendarItem", f"{_T}Item") or len(item) != 1:
-                raise ResponseError(
-                    "ErrorUpdatePropertyMismatch" if len(item) else "ErrorIncorrectUpdatePropertyCount",
-                    "A change holds exactly the one property that its path names.",
-                )
-            change = _set(item[0])
-            if change.key != key:
-                raise ResponseError(
-                    "ErrorUpdatePropertyMismatch", "The property that is set is not the one of the path."
-                )
-            _refuse_read_only(change)
-            if action == "AppendToItemField":
-                change.action = "append"
-                if prop is None or prop.kind not in ("body", "attendees"):
-                    raise ResponseError("ErrorInvalidPropertyAppend", "Append is invalid for property.")
-        changes.append(change)
-    return changes
-
-
-def _value(change: Change, default_zone: str) -> object:
-    """The stored form of what a change sets. ``default_zone`` is for times without an offset."""
-    element, prop = change.element, change.prop
-    assert element is not None
-    text = element.text or ""
-    if prop is None:
-        values = [text] if local(element) == "Value" else [one.text or "" for one in element]
-        if is_number(change.key) and not all(map(is_number_text, values)):
-            raise ResponseError(
-                "ErrorInvalidExtendedPropertyValue", "The value is not of the property's type."
-            )
-        return text if local(element) == "Value" else values
-    match prop.kind:
-        case "boolean":
-            return text.strip() in ("true", "1")
-        case "integer":
-            return int(text)
-        case "datetime":
-            return text_time(timezones.to_utc(text, default_zone))
-        case "strings":
-            return [one.text or "" for one in element]
-        case "body":
-            return {"type": element.get("BodyType"), "text": text}
-        case "zone":
-            windows_id = element.get("Id") or ""
-            timezones.zone(windows_id)
-            return windows_id
-        case "attendees":
-            return [_attendee(one) for one in element]
-    return text
-
-
-def _attendee(element: etree._Element) -> dict[str, str]:
-    email = element.findtext(f"{_T}Mailbox/{_T}EmailAddress") or ""
-    return {"name": element.findtext(f"{_T}Mailbox/{_T}Name") or email, "email": email}
 
 
 def stamp(mailbox: SandboxMailbox, native: Native, by: str, now: datetime) -> None:
@@ -239,11 +44,13 @@ def apply(native: Native, changes: list[Change], zone: str | None, now: datetime
         target = extended if change.prop is None else fields
         if change.action == "delete":
             target.pop(change.key, None)
+            if change.key == "item:ReminderIsSet":
+                target[change.key] = False
             continue
         if change.prop is not None and change.prop.kind in ("computed", "absent"):
             continue
         zone_key = "calendar:EndTimeZone" if change.key == "calendar:End" else "calendar:StartTimeZone"
-        value = _value(change, fields.get(zone_key) or zone or "UTC")
+        value = new_value(change, fields.get(zone_key) or zone or "UTC")
         if change.action == "append":
             value = _appended(target.get(change.key), value)
         target[change.key] = value
@@ -346,7 +153,7 @@ def add_item(
 
 
 def _keep(mailbox: SandboxMailbox, native: Native) -> Native:
-    native["change"] = native["made"] = mailbox.next_serial()
+    native["change"] = mailbox.next_serial()
     native["id"] = identifiers.item_id(mailbox.address, native["change"])
     mailbox.events[native["id"]] = native
     return native

@@ -7,6 +7,7 @@ from lxml import etree
 
 from providers.sandbox.ews import folders, identifiers, items, timezones
 from providers.sandbox.ews.access import FOLDERS, Caller
+from providers.sandbox.ews.changes import Change, read_changes, read_item
 from providers.sandbox.ews.faults import ITEM_OPERATIONS, Plan
 from providers.sandbox.ews.finding import find_in_folder
 from providers.sandbox.ews.properties import View, render_item
@@ -120,7 +121,7 @@ def _create(call: Call, element: etree._Element) -> str:
     native = items.add_item(
         mailbox,
         folder,
-        items.read_item(element),
+        read_item(element),
         zone=call.caller.zone,
         by=call.caller.name,
         now=call.caller.state.now(),
@@ -137,7 +138,7 @@ def _update(call: Call, element: etree._Element) -> str:
             "SendMeetingInvitationsOrCancellations attribute is required for calendar items.",
         )
     mailbox, native = call.caller.item(element[0])
-    changes = items.read_changes(element[1])
+    changes = read_changes(element[1])
     _check_version(native, element[0], changes, str(call.body.get("ConflictResolution")))
     now = call.caller.state.now()
     items.apply(native, changes, call.caller.zone, now)
@@ -147,7 +148,7 @@ def _update(call: Call, element: etree._Element) -> str:
 
 
 def _check_version(
-    native: Native, item_id: etree._Element, changes: Iterable[items.Change], resolution: str
+    native: Native, item_id: etree._Element, changes: Iterable[Change], resolution: str
 ) -> None:
     """ConflictResolution ([MS-OXWSCDATA] 2.2.5.8): AutoResolve merges what was not changed on both sides.
 

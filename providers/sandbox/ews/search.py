@@ -6,7 +6,7 @@ from datetime import datetime
 from lxml import etree
 
 from providers.sandbox.ews import timezones
-from providers.sandbox.ews.items import is_number, is_number_text, path_of, text_time
+from providers.sandbox.ews.paths import is_number, is_number_text, path_of
 from providers.sandbox.ews.properties import BY_URI, Property, value_of
 from providers.sandbox.ews.soap import TYPES, ResponseError, local
 from providers.sandbox.state import Native, SandboxMailbox
@@ -96,7 +96,7 @@ def _constant(text: str, prop: Property | None) -> Value:
     if kind == "integer":
         return int(text)
     if kind == "datetime" or (kind == "computed" and "T" in text and _is_time(text)):
-        return text_time(timezones.to_utc(text, "UTC"))
+        return timezones.text_time(timezones.to_utc(text, "UTC"))
     return text
 
 

@@ -2,7 +2,7 @@
 
 from lxml import etree
 
-from providers.sandbox.ews.items import path_of
+from providers.sandbox.ews.paths import path_of
 from providers.sandbox.ews.properties import BY_ELEMENT, BY_URI, PROPERTIES, Property, View
 from providers.sandbox.ews.soap import TYPES
 from providers.sandbox.state import SandboxMailbox

@@ -8,7 +8,7 @@ from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from providers.sandbox.ews.soap import ResponseError, attribute
 
-__all__ = ["WINDOWS_IDS", "definition", "display_name", "iana", "to_utc", "windows", "zone"]
+__all__ = ["WINDOWS_IDS", "definition", "display_name", "iana", "text_time", "to_utc", "windows", "zone"]
 
 _IANA = {**WINDOWS_TO_OLSON, "UTC": "Etc/UTC"}
 WINDOWS_IDS = tuple(sorted(_IANA))
@@ -59,6 +59,11 @@ def _behaviour(rules: ZoneInfo) -> tuple[timedelta, ...]:
     first = datetime(_RULES_YEAR - 1, 1, 1, 12, tzinfo=UTC)
     moments = (first + timedelta(weeks=week) for week in range(3 * 52))
     return tuple(_offset(moment, rules) for moment in moments)
+
+
+def text_time(value: datetime) -> str:
+    """A moment as Exchange writes it: UTC, whole seconds, Z."""
+    return value.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def to_utc(text: str, windows_id: str) -> datetime:

@@ -126,6 +126,25 @@ async def test_a_reminder_is_set_unless_the_client_says_otherwise(exchange: Exch
     assert found.texts("ReminderMinutesBeforeStart") == ["15"]
 
 
+async def test_a_reminder_can_be_taken_away(exchange: Exchange) -> None:
+    made = await exchange.create(lecture())
+    await exchange.update(made.ids[0], f"<t:DeleteItemField>{uri('item:ReminderIsSet')}</t:DeleteItemField>")
+    assert (await exchange.get(made.ids[0][0], shape="AllProperties")).texts("ReminderIsSet") == ["false"]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "code"),
+    [
+        ("0001-01-01", "2026-09-01", "ErrorCalendarOutOfRange"),
+        ("2026-09-01", "9999-12-31", "ErrorCalendarOutOfRange"),
+        ("2026-09-01", "2032-09-01", "ErrorCalendarDurationIsTooLong"),
+    ],
+)
+async def test_times_that_no_calendar_holds(exchange: Exchange, start: str, end: str, code: str) -> None:
+    times = f"<t:Start>{start}T00:00:00Z</t:Start><t:End>{end}T00:00:00Z</t:End>"
+    assert (await exchange.create(times)).codes == [code]
+
+
 # Times
 
 
