@@ -56,15 +56,19 @@ STALE = {
     "ErrorChangeKeyRequired",
     "ErrorChangeKeyRequiredForWriteOperations",
 }
-EVENT_GONE = {"ErrorItemNotFound", "ErrorObjectDeleted"}
+EVENT_GONE = {"ErrorItemNotFound"}
 MAILBOX_GONE = {
     "ErrorNonExistentMailbox": "There is no mailbox with this address.",
     "ErrorMissingEmailAddress": "The account with this address has no mailbox.",
     "ErrorInvalidSmtpAddress": "This is not the address of a mailbox.",
+    "ErrorInvalidMailbox": "This is not the address of a mailbox.",
 }
-CALENDAR_GONE = {"ErrorFolderNotFound"}
+CALENDAR_GONE = {"ErrorFolderNotFound", "ErrorSavedItemFolderNotFound"}
 NO_ACCESS = {
     "ErrorAccessDenied": "The service account may not do this in this mailbox. Grant it access.",
+    "ErrorCreateItemAccessDenied": "The service account may not create events in this calendar. "
+    "Make it an Editor.",
+    "ErrorMailboxLogonFailed": "The service account could not open this mailbox.",
     "ErrorImpersonateUserDenied": "The service account may not impersonate this user. "
     "Give it the ApplicationImpersonation role with a scope that holds this mailbox.",
     "ErrorImpersonationDenied": "The service account may not impersonate this user. "
@@ -75,11 +79,14 @@ ACCOUNT_REFUSED = {
     "ErrorAccountDisabled": "The service account is disabled.",
     "ErrorPasswordExpired": "The password of the service account has expired.",
     "ErrorPasswordChangeRequired": "The password of the service account must be changed.",
+    "ErrorCallerIsInvalidADAccount": "The service account is not a valid account.",
+    "ErrorOrganizationAccessBlocked": "Exchange does not let this organization use EWS.",
     "ErrorInvalidServerVersion": "This server is older than Exchange 2013 SP1, which Rooster needs.",
 }
 FULL = {"ErrorQuotaExceeded"}
 FOR_GOOD = {
     "ErrorMessageSizeExceeded": "The event is larger than Exchange accepts.",
+    "ErrorDataSizeLimitExceeded": "The event is larger than Exchange accepts.",
     "ErrorCannotDeleteObject": "Exchange does not let this event be deleted.",
     "ErrorItemSave": "Exchange could not save the event.",
     "ErrorItemSavePropertyError": "Exchange does not accept a value in the event.",
@@ -94,7 +101,7 @@ TOO_MUCH_AT_ONCE = {
     "ErrorSchemaValidation",
     "ErrorInvalidRequest",
     "ErrorMessageSizeExceeded",
-    "ErrorBatchTooLarge",
+    "ErrorDataSizeLimitExceeded",
 }
 TOO_MUCH_AT_ONCE_HTTP = {400, 413}
 
@@ -241,6 +248,10 @@ def _outcome(code: str, back_off: float | None, clock: Clock) -> Outcome:
         return Refused(code=code, reason="The mailbox is full.", permanent=False, scope="mailbox")
     if code in UNCLEAR:
         return Unknown(code=code, reason="Exchange had an internal error.")
+    if code == "ErrorInvalidSchemaVersionForMailboxVersion":
+        return Refused(
+            code=code, reason="The mailbox is on a server older than Exchange 2013.", scope="mailbox"
+        )
     if code in STALE:
         return Refused(code=code, reason="Somebody is changing the event at this moment.", permanent=False)
     if code in FOR_GOOD or code.startswith(FOR_GOOD_PREFIXES):

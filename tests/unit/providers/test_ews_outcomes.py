@@ -1,15 +1,20 @@
 """What Exchange's answers mean, in each of the forms in which they come."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from lxml import etree
 
 from providers.contract import Done, Gone, Outcome, Refused, Throttled, Unknown
+from providers.ews import outcomes
 from providers.ews.outcomes import Failure, item_outcome, read_outcome, write_outcome
 from providers.ews.session import HttpStatus, NoAnswer, NotSent, Untrusted
 from providers.ews.soap import Fault, Malformed, read
 from tests.clock import SettableClock
 from tests.unit.providers.ews_server import envelope, error, fault, response, success
+
+SCHEMA = Path(__file__).parents[4] / "shared/reference/schemas/ews/SchemaValidation/MS-OXWSCDATA-messages.xsd"
 
 
 def outcome_of(message: str, clock: SettableClock, id: str | None = None) -> Outcome:
@@ -222,6 +227,21 @@ def test_why_a_calendar_cannot_be_read(clock: SettableClock, code: str, imperson
         return "something else"
 
     assert (said(False), said(True)) == (impersonation, delegate)
+
+
+@pytest.mark.skipif(not SCHEMA.exists(), reason=f"Microsoft's schemas are not at {SCHEMA}")
+def test_every_code_that_is_told_apart_is_one_of_exchanges():
+    known = {element.get("value") for element in etree.parse(SCHEMA).iter("{*}enumeration")}
+    told_apart = set().union(
+        *(
+            value
+            for name, value in vars(outcomes).items()
+            if name.isupper() and isinstance(value, set | dict) and name != "TOO_MUCH_AT_ONCE_HTTP"
+        )
+    )
+
+    assert "ErrorServerBusy" in told_apart
+    assert told_apart - known == {"ErrorConnectionFailedTransientError"}  # of older servers
 
 
 def test_a_fault_without_details_is_known_by_its_fault_code(clock: SettableClock):
