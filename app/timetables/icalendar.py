@@ -56,6 +56,9 @@ TYPES: dict[str, tuple[type, ...]] = {
 }
 """What the values must be; a VALUE parameter can make something else of them."""
 
+LIBRARY_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What the libraries raise, sooner or later, for input that makes no sense."""
+
 _parsing = threading.Lock()
 """icalendar keeps the zones that calendars define in one place for the whole process, by TZID: without a
 fresh start for each calendar, one person's "Customized Time Zone" would be used for another's."""
@@ -181,6 +184,11 @@ class _Reading:
                     property.lower(),
                 )
             value = _with_zone(value, self.default)
+        elif isinstance(moment, datetime):
+            try:
+                moment.astimezone(UTC)
+            except LIBRARY_ERRORS:  # dateutil looks at the rules of a VTIMEZONE only now
+                self.problems.add("The definition of its time zone makes no sense.", name, property.lower())
         return value
 
     def check_span(self, component: Vevent, name: str) -> None:
@@ -253,27 +261,25 @@ class _Reading:
 
     def expand(self, group: Sequence[tuple[str, Vevent]]) -> Iterator[tuple[str, Event]]:
         """The events of the VEVENTs with one UID."""
-        name, first = group[0]
-        uid = text_of(first, "UID").strip()
-        if len(group) == 1 and not any(p in first for p in ("RRULE", "RDATE", "RECURRENCE-ID")):
-            yield name, to_event(first, uid, self.zone, self.names)
+        name = group[0][0]
+        try:
+            for event in self.occurrences([component for _, component in group]):
+                yield name, event
+        except LIBRARY_ERRORS:
+            self.problems.add("Its dates, or those of its time zone, do not fit together.", name)
+
+    def occurrences(self, group: Sequence[Vevent]) -> Iterator[Event]:
+        uid = text_of(group[0], "UID").strip()
+        if len(group) == 1 and not any(p in group[0] for p in ("RRULE", "RDATE", "RECURRENCE-ID")):
+            yield to_event(group[0], uid, self.zone, self.names)
             return
         calendar = Calendar()
-        for _, component in group:
+        for component in group:
             calendar.add_component(component)
-        try:
-            for series in CalendarQuery(calendar).series:
-                for occurrence in series.between(*self.window):
-                    component = occurrence.as_component(False)
-                    yield (
-                        name,
-                        to_event(component, f"{uid}/{_original(component, group)}", self.zone, self.names),
-                    )
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            # The libraries raise any of these for combinations that make no sense.
-            if isinstance(error, Invalid):
-                raise
-            self.problems.add("The recurrence could not be expanded: its dates do not fit together.", name)
+        for series in CalendarQuery(calendar).series:
+            for occurrence in series.between(*self.window):
+                component = occurrence.as_component(False)
+                yield to_event(component, f"{uid}/{_original(component, group)}", self.zone, self.names)
 
 
 def _decode(data: bytes) -> str:
@@ -290,7 +296,7 @@ def _parse(text: str) -> list[Vevent]:
         try:
             # As bytes: the library takes a text without line breaks for the path of a file.
             return Calendar.from_ical(text.encode(), multiple=True)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        except LIBRARY_ERRORS:
             raise not_a_calendar("a line could not be understood") from None
 
 
@@ -331,15 +337,15 @@ def _recurrence_name(moment: Any) -> str:
     return f"{moment:%Y%m%d}"
 
 
-def _original(component: Vevent, group: Sequence[tuple[str, Vevent]]) -> str:
+def _original(component: Vevent, group: Sequence[Vevent]) -> str:
     """The name of an occurrence by the start that its rule gave it, wherever it has been moved since."""
     recurrence = component["RECURRENCE-ID"]
     original = recurrence.dt
     if recurrence.params.get("RANGE") == "THISANDFUTURE":
         # The library names all later occurrences after the first one that was moved: take the move back.
-        (moved, *_) = [c for _, c in group if "RECURRENCE-ID" in c and c["RECURRENCE-ID"].dt == original]
+        (moved, *_) = [c for c in group if "RECURRENCE-ID" in c and c["RECURRENCE-ID"].dt == original]
         original = component["DTSTART"].dt - (moved["DTSTART"].dt - original)
-    master = next((c for _, c in group if "RECURRENCE-ID" not in c), None)
+    master = next((c for c in group if "RECURRENCE-ID" not in c), None)
     if (
         master is not None
         and not isinstance(master["DTSTART"].dt, datetime)

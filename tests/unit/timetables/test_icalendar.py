@@ -194,6 +194,12 @@ class TestZones:
     def test_an_unknown_zone_is_refused(self) -> None:
         assert refused(vevent("DTEND;TZID=Mars:20261123T100000")) == [("a", "dtend")]
 
+    def test_a_zone_whose_definition_makes_no_sense_is_refused(self) -> None:
+        definition = zone("Odd", "+0100", "+0200").replace(
+            "END:STANDARD", "EXDATE;TZID=Europe/Amsterdam:20200101T000000\r\nEND:STANDARD"
+        )
+        assert refused(definition, vevent(start=";TZID=Odd:20261123T090000")) == [("a", "dtstart")]
+
     def test_a_zone_that_changes_every_second_is_refused(self) -> None:
         rule = "FREQ=SECONDLY;BYMONTH="
         assert refused(zone("Mad", "+0100", "+0200", rule), vevent())[0] == (None, "VTIMEZONE RRULE")

@@ -1,6 +1,7 @@
 """Reading newline-delimited JSON and gzip piece by piece."""
 
 import gzip
+import tracemalloc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -54,3 +55,18 @@ async def test_what_is_no_gzip_or_was_cut_off_is_refused(data: bytes) -> None:
         async for _ in gunzip(pieces(data, 4)):
             pass
     assert caught.value.code == "invalid_gzip"
+
+
+async def test_a_line_without_end_is_not_held_in_memory() -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(200):
+            yield b"x" * 1_000_000
+
+    tracemalloc.start()
+    try:
+        found = [line async for line in split_lines(endless(), limit=2_000_000)]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found == [Line(1, None)]
+    assert peak < 10_000_000
