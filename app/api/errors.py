@@ -67,6 +67,7 @@ DATABASE_GONE = (
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
     asyncpg.AdminShutdownError,
+    asyncpg.DeadlockDetectedError,
     asyncpg.InterfaceError,
     ConnectionError,
 )
@@ -123,7 +124,7 @@ def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Respon
 
 
 def _database_gone(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    log.warning("database_gone", error=type(error).__name__)
+    log.warning("database_unavailable", error=type(error).__name__)
     return _answer(
         request,
         503,

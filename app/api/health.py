@@ -5,7 +5,7 @@ import msgspec
 from litestar import Response, get
 from litestar.openapi.datastructures import ResponseSpec
 from prometheus_client import REGISTRY, CollectorRegistry, Gauge, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from app.api.auth import staff_only
 from app.api.dependencies import InjectedClock, InjectedPool
@@ -54,7 +54,7 @@ async def readyz(pool: InjectedPool) -> Response[Health]:
     guards=[staff_only],
     tags=TAGS,
     summary="Metrics for Prometheus",
-    media_type=CONTENT_TYPE_PLAIN_1_0_0,
+    media_type=CONTENT_TYPE_PLAIN_0_0_4,
     responses=problems(),
 )
 async def metrics(pool: InjectedPool, clock: InjectedClock) -> Response[str]:
@@ -85,7 +85,7 @@ async def metrics(pool: InjectedPool, clock: InjectedClock) -> Response[str]:
             ledger.labels(row["state"]).set(row["count"])
         unlinks.set(await connection.fetchval(query("metrics.unlinks")))
     text = (generate_latest(REGISTRY) + generate_latest(registry)).decode()
-    return Response(text, media_type=CONTENT_TYPE_PLAIN_1_0_0)
+    return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 observing_handlers = [healthz, readyz, metrics]

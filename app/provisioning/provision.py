@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Mapping
 
+import asyncpg
+
 from app.clock import Clock
 from app.database.queries import query
 from app.database.types import Connection, Pool
@@ -59,22 +61,17 @@ async def provision(
         await connection.execute(query("synchronizations.lock_pair"), username, type)
         if not await connection.fetchval(query("users.hold"), username):
             raise _unknown_user()
+        # While the mailboxes are held, nobody else ends a synchronization that leads to one of them.
+        rows = await connection.fetch(query("synchronizations.of_type"), username, type)
+        await connection.execute(query("unlinks.hold_mailboxes"), [row["id"] for row in rows])
         if identity is not None:
             await _rename(connection, username, type, address, identity, renamed, clock)
         for row in await connection.fetch(query("synchronizations.of_type"), username, type):
             if row["identity"] == identity if identity else _same(row["address"], address):
-                id: int = row["id"]
-                await connection.execute(query("unlinks.hold_mailboxes"), [id])
-                changed = row["address"] != address
-                if changed:
-                    await connection.execute(query("synchronizations.readdress"), id, address)
-                if identity and await connection.fetchval(query("synchronizations.reachable"), id):
-                    changed = True
-                if changed:
-                    await wake_mailboxes(connection, [row["mailbox_id"]], clock())
-                return await find(connection, id)
+                await _again(connection, row, address, identity, clock)
+                return await find(connection, row["id"])
         mailbox_id = await _mailbox(connection, type, address, identity)
-        id = await connection.fetchval(
+        id: int = await connection.fetchval(
             query("synchronizations.create"), username, type, mailbox_id, address, clock()
         )
         await wake_mailboxes(connection, [mailbox_id], clock())
@@ -129,6 +126,19 @@ async def _answers(adapter: Adapter, address: str, identity: str) -> bool:
         return await _probe(adapter, address) == identity
     except NoAccess:
         return False
+
+
+async def _again(
+    connection: Connection, row: "asyncpg.Record", address: str, identity: str | None, clock: Clock
+) -> None:
+    """Bring the synchronization that there is up to date; its mailbox is woken if that changes anything."""
+    changed = row["address"] != address
+    if changed:
+        await connection.execute(query("synchronizations.readdress"), row["id"], address)
+    if identity and await connection.fetchval(query("synchronizations.reachable"), row["id"]):
+        changed = True
+    if changed:
+        await wake_mailboxes(connection, [row["mailbox_id"]], clock())
 
 
 async def _rename(

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 
+from app.clock import Clock
 from app.database.queries import query
 from app.database.types import Connection, Pool
 from app.errors import BadRequest, NotFound
@@ -16,6 +17,7 @@ __all__ = [
     "LedgerEvent",
     "LedgerPage",
     "Synchronization",
+    "approve",
     "details",
     "enable",
     "events",
@@ -149,6 +151,20 @@ async def enable(pool: Pool, id: int, enabled: bool, now: datetime) -> None:
         mailbox_id = await connection.fetchval(query("synchronizations.enable"), id, enabled)
         if mailbox_id is not None:
             await wake_mailboxes(connection, [mailbox_id], now)
+
+
+async def approve(pool: Pool, id: int, clock: Clock) -> None:
+    """Let go what the guard against emptying calendars holds back. Raises NotFound.
+
+    The removals that are due now are carried out; later ones meet the guard again. Nothing happens if
+    nothing is held.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        await find(connection, id)
+        await connection.execute(query("unlinks.hold_mailboxes"), [id])
+        mailbox_id = await connection.fetchval(query("synchronizations.approve"), id)
+        if mailbox_id is not None:
+            await wake_mailboxes(connection, [mailbox_id], clock())
 
 
 async def events(pool: Pool, id: int, limit: int, cursor: str | None) -> LedgerPage:

@@ -15,7 +15,7 @@ WITH work AS (
 
 SELECT state, count FROM work
 UNION ALL
-SELECT 'present', greatest(reltuples::bigint, 0) - coalesce((SELECT sum(count)::bigint FROM work), 0)
+SELECT 'present', greatest(reltuples::bigint - coalesce((SELECT sum(count)::bigint FROM work), 0), 0)
 FROM pg_class
 WHERE oid = 'ledger'::regclass;
 
