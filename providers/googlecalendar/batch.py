@@ -10,7 +10,6 @@ one is missing. The calls themselves are the library's.
 from collections.abc import Sequence
 from email.message import Message
 from email.parser import BytesParser
-from email.policy import HTTP
 from urllib.parse import urlsplit
 
 from googleapiclient.http import HttpRequest
@@ -53,7 +52,7 @@ def _part(index: int, request: HttpRequest) -> bytes:
 def decode(content_type: str, content: bytes, count: int) -> list[Reply]:
     """The replies in the order of the calls. A call whose answer is missing or cut has none."""
     head = b"Content-Type: " + content_type.encode() + b"\r\n\r\n"
-    message = BytesParser(policy=HTTP).parsebytes(head + content)
+    message = BytesParser().parsebytes(head + content)
     replies: list[Reply] = [NoAnswer(why="no answer to this call in the batch")] * count
     if not message.is_multipart():
         return replies
@@ -71,6 +70,6 @@ def _reply(payload: bytes) -> Reply:
     words = status_line.split()
     if len(words) < 2 or not words[1].isdigit():
         return NoAnswer(why="an answer without a status in the batch")
-    message = BytesParser(policy=HTTP).parsebytes(rest)
+    message = BytesParser().parsebytes(rest)
     content = message.get_payload(decode=True)
     return read_json(int(words[1]), content if isinstance(content, bytes) else b"", message["Retry-After"])

@@ -5,7 +5,6 @@ https://developers.google.com/workspace/calendar/api/guides/batch
 
 from email.message import Message
 from email.parser import BytesParser
-from email.policy import HTTP
 from http import HTTPStatus
 from secrets import token_urlsafe
 
@@ -30,12 +29,10 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_batch(content_type: str, body: bytes) -> list[Part]:
     """The calls in a batch. Raises ``ApiError`` 400 if it is none, or has too many."""
-    message = BytesParser(policy=HTTP).parsebytes(
-        b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body
-    )
+    message = BytesParser().parsebytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body)
     if message.get_content_type() != "multipart/mixed" or not message.is_multipart():
         raise ApiError(400, "badRequest", "Failed to parse batch request, error: 0 items.")
-    parts = list(message.iter_parts())
+    parts = [part for part in message.get_payload() if isinstance(part, Message)]
     if len(parts) > LARGEST_BATCH:
         raise ApiError(400, "badRequest", f"The batch request has more than {LARGEST_BATCH} calls.")
     return [_read_part(part["Content-ID"], _content(part)) for part in parts]
@@ -46,7 +43,7 @@ def _read_part(content_id: str | None, payload: bytes) -> Part:
     request_line = head.decode("latin-1").split()
     if len(request_line) < 2:
         raise ApiError(400, "badRequest", "Failed to parse a part of the batch request.")
-    message = BytesParser(policy=HTTP).parsebytes(rest)
+    message = BytesParser().parsebytes(rest)
     return Part(
         content_id=None if content_id is None else content_id.strip(),
         method=request_line[0],
