@@ -221,14 +221,16 @@ class Ledger:
         async with self.transaction() as (connection, _):
             await connection.execute(query("ledger.lost_checked"), list(attempts), now, wait, looks)
 
-    async def plan(self, now: datetime) -> int:
+    async def plan(self, now: datetime, guard_share: float, guard_events: int) -> int:
         """Compare what is wanted with the ledger, and note what is to be done.
 
-        Set-based, and the same result however often it is done. Returns the number of the request for
-        a run that it took into account.
+        Set-based, and the same result however often it is done. A synchronization that would lose more
+        than this share of its future events, and more than so many, is held. Returns the number of the
+        request for a run that it took into account.
         """
         async with self.transaction() as (connection, wake):
             await connection.execute(query("ledger.mark_unlinks"), self.mailbox_id, now)
+            await connection.execute(query("ledger.hold"), self.mailbox_id, now, guard_share, guard_events)
             for name in (
                 "rest_unlinked",
                 "adopt",

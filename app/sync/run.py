@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from app.clock import Clock
+from app.config import Config
 from app.database.queries import query
 from app.database.types import Pool
 from app.ledger import Answers, Lease, LeaseLost, Ledger, Sent
@@ -65,8 +66,7 @@ class Run:
         pool: Pool,
         adapter: Adapter,
         lease: Lease,
-        instance: str,
-        resync_interval: timedelta,
+        config: Config,
         clock: Clock,
         lease_holds: Callable[[], bool],
         stopping: Callable[[], bool],
@@ -75,13 +75,14 @@ class Run:
         self._pool = pool
         self._adapter = adapter
         self._lease = lease
-        self._instance = instance
-        self._resync_interval = resync_interval
+        self._config = config
+        self._instance = config.instance
+        self._resync_interval = timedelta(seconds=config.sync.resync_interval_seconds)
         self._clock = clock
         self._lease_holds = lease_holds
         self._stopping = stopping
         self._random = random
-        self._ledger = Ledger(pool, lease, instance)
+        self._ledger = Ledger(pool, lease, config.instance)
         self._pacer = Pacer(pool, adapter)
         self._progress = False
         self._wake = lease.wake
@@ -111,7 +112,9 @@ class Run:
         await settle_unknown(self._ledger, self._adapter, mailbox, self._instance, now)
         await remove_late_arrivals(self._ledger, self._adapter, mailbox, self._instance, now)
         while True:
-            self._wake = await self._ledger.plan(self._clock())
+            self._wake = await self._ledger.plan(
+                self._clock(), self._config.timetables.guard_share, self._config.timetables.guard_events
+            )
             if not await self._ledger.pending(1, self._clock()):
                 return await self._complete()
             ending = await self._carry_out(mailbox)

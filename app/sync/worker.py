@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from random import Random
 from uuid import UUID, uuid4
 
@@ -183,8 +183,7 @@ class Worker:
             pool=self._pool,
             adapter=adapter,
             lease=lease,
-            instance=self._config.instance,
-            resync_interval=timedelta(seconds=self._config.sync.resync_interval_seconds),
+            config=self._config,
             clock=self._clock,
             lease_holds=lambda: time.monotonic() < self._held_until.get(lease.mailbox_id, 0.0),
             stopping=self._stop.is_set,

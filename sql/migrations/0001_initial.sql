@@ -7,6 +7,8 @@ CREATE TABLE users (
     roles text[] NOT NULL DEFAULT '{}',
     -- The timetable as last published; null until there is one.
     timetable_revision bigint,
+    -- The revision whose removals whoever published it has confirmed (?confirm=true).
+    confirmed_revision bigint,
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
@@ -56,6 +58,8 @@ CREATE TABLE synchronizations (
     ),
     last_error text,                             -- a sentence for an administrator
     last_resync timestamptz,                     -- end of the last complete run
+    held boolean NOT NULL DEFAULT false,         -- too much would go: nothing is written before an approval
+    approved boolean NOT NULL DEFAULT false,     -- an administrator has approved what was held
     created_at timestamptz NOT NULL DEFAULT now(),
     unlinked_at timestamptz                      -- null: current
 );

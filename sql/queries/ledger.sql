@@ -105,6 +105,44 @@ WHERE l.mailbox_id = $1 AND s.id = l.synchronization_id AND s.unlinked_at IS NOT
     AND l.state IN ('updating', 'deleting', 'refused') AND l.unlink_id IS NULL
     AND l.sent_at IS NULL AND l.remote_id IS NOT NULL;
 
+-- name: hold
+-- The guard against emptying calendars: a synchronization of mailbox $1 is held if what is to go from it at $2 is more
+-- than the share $3 of its future events, and more than $4 events, unless whoever published the timetable has confirmed
+-- that, or an administrator has approved it. A held one comes free by itself when its timetable is whole again.
+WITH future AS (
+    SELECT s.id, count(l.id) AS events, count(l.id) FILTER (WHERE t.uid IS NULL) AS removed
+    FROM synchronizations AS s
+    LEFT JOIN ledger AS l
+        ON l.synchronization_id = s.id AND l.remote_id IS NOT NULL AND l.unlink_id IS NULL AND l.starts_at > $2
+    LEFT JOIN timetable_events AS t ON t.username = s.username AND t.uid = l.uid AND NOT t.cancelled
+    WHERE s.mailbox_id = $1 AND s.unlinked_at IS NULL AND s.enabled
+    GROUP BY s.id
+),
+
+decided AS (
+    SELECT
+        s.id,
+        NOT s.approved
+        AND u.confirmed_revision IS DISTINCT FROM u.timetable_revision
+        AND future.removed > $4::integer
+        AND future.removed > $3::float8 * future.events AS held,
+        format(
+            'The timetable would remove %s of %s future events. Approve that by'
+            ' POST /api/v1/synchronizations/%s/approve, or publish the timetable anew.',
+            future.removed, future.events, s.id
+        ) AS reason
+    FROM future
+    JOIN synchronizations AS s USING (id)
+    LEFT JOIN users AS u USING (username)
+)
+
+UPDATE synchronizations AS s
+SET held = coalesce(decided.held, false),
+    status = CASE WHEN decided.held THEN 'HELD' WHEN s.status = 'HELD' THEN 'PENDING' ELSE s.status END,
+    last_error = CASE WHEN decided.held THEN decided.reason WHEN s.status <> 'HELD' THEN s.last_error END
+FROM decided
+WHERE s.id = decided.id AND (s.held IS DISTINCT FROM coalesce(decided.held, false) OR s.held);
+
 -- name: adopt
 -- Events that a user's earlier synchronizations left in mailbox $1 and that the timetable still wants become the
 -- current one's.
@@ -115,7 +153,7 @@ WITH left_behind AS (
         ON o.mailbox_id = n.mailbox_id AND o.username = n.username AND o.unlinked_at IS NOT NULL
     JOIN ledger AS l ON l.synchronization_id = o.id AND l.mailbox_id = n.mailbox_id
     JOIN timetable_events AS t ON t.username = n.username AND t.uid = l.uid AND NOT t.cancelled
-    WHERE n.mailbox_id = $1 AND n.unlinked_at IS NULL AND n.enabled
+    WHERE n.mailbox_id = $1 AND n.unlinked_at IS NULL AND n.enabled AND NOT n.held
         AND l.state = 'present' AND l.unlink_id IS NULL
         AND NOT EXISTS (
             SELECT FROM ledger AS x WHERE x.synchronization_id = n.id AND x.uid = l.uid
@@ -134,7 +172,7 @@ INSERT INTO ledger (synchronization_id, mailbox_id, uid, state)
 SELECT s.id, s.mailbox_id, t.uid, 'creating'
 FROM synchronizations AS s
 JOIN timetable_events AS t ON t.username = s.username AND NOT t.cancelled
-WHERE s.mailbox_id = $1 AND s.unlinked_at IS NULL AND s.enabled
+WHERE s.mailbox_id = $1 AND s.unlinked_at IS NULL AND s.enabled AND NOT s.held
     AND NOT EXISTS (
         SELECT FROM ledger AS l WHERE l.synchronization_id = s.id AND l.uid = t.uid
     );
@@ -150,7 +188,7 @@ WITH wanted AS (
     FROM synchronizations AS s
     JOIN timetable_events AS t ON t.username = s.username AND NOT t.cancelled
     JOIN ledger AS l ON l.synchronization_id = s.id AND l.uid = t.uid
-    WHERE s.mailbox_id = $1 AND s.unlinked_at IS NULL AND s.enabled
+    WHERE s.mailbox_id = $1 AND s.unlinked_at IS NULL AND s.enabled AND NOT s.held
         AND l.sent_at IS NULL AND l.unlink_id IS NULL
         AND (l.state <> 'refused' OR l.refused_hash IS DISTINCT FROM t.content_hash)
 )
@@ -165,7 +203,7 @@ WHERE l.id = wanted.id AND l.state <> wanted.state;
 UPDATE ledger AS l
 SET state = 'deleting', tries = 0, retry_at = NULL
 FROM synchronizations AS s
-WHERE l.mailbox_id = $1 AND s.id = l.synchronization_id AND s.unlinked_at IS NULL AND s.enabled
+WHERE l.mailbox_id = $1 AND s.id = l.synchronization_id AND s.unlinked_at IS NULL AND s.enabled AND NOT s.held
     AND l.state <> 'deleting' AND l.sent_at IS NULL AND l.remote_id IS NOT NULL
     AND NOT EXISTS (
         SELECT FROM timetable_events AS t
@@ -179,7 +217,7 @@ SELECT count(*) FROM (
     JOIN synchronizations AS s ON s.id = l.synchronization_id
     WHERE l.mailbox_id = $1 AND l.state IN ('creating', 'updating', 'deleting') AND l.sent_at IS NULL
         AND (l.retry_at IS NULL OR l.retry_at <= $3)
-        AND (l.unlink_id IS NOT NULL OR (s.unlinked_at IS NULL AND s.enabled))
+        AND (l.unlink_id IS NOT NULL OR (s.unlinked_at IS NULL AND s.enabled AND NOT s.held))
     LIMIT $2
 ) AS ready;
 
@@ -194,7 +232,7 @@ WITH work AS (
         ON t.username = s.username AND t.uid = l.uid AND NOT t.cancelled AND l.state <> 'deleting'
     WHERE l.mailbox_id = $1 AND l.state IN ('creating', 'updating', 'deleting') AND l.sent_at IS NULL
         AND (l.retry_at IS NULL OR l.retry_at <= $3)
-        AND (l.unlink_id IS NOT NULL OR (s.unlinked_at IS NULL AND s.enabled))
+        AND (l.unlink_id IS NOT NULL OR (s.unlinked_at IS NULL AND s.enabled AND NOT s.held))
         AND (l.state = 'deleting' OR t.uid IS NOT NULL)
     ORDER BY array_position(ARRAY['deleting', 'updating', 'creating'], l.state), t.starts_at, l.id
     LIMIT $2

@@ -1,12 +1,12 @@
 -- name: syncing
 -- The current synchronizations of mailbox $1 are being brought up to date.
 UPDATE synchronizations SET status = 'SYNCING'
-WHERE mailbox_id = $1 AND unlinked_at IS NULL AND enabled AND status <> 'SYNCING';
+WHERE mailbox_id = $1 AND unlinked_at IS NULL AND enabled AND NOT held AND status <> 'SYNCING';
 
 -- name: stopped
 -- A run of mailbox $1 ended early: status $2, and a sentence $3 that says why.
 UPDATE synchronizations SET status = $2, last_error = $3
-WHERE mailbox_id = $1 AND unlinked_at IS NULL AND enabled;
+WHERE mailbox_id = $1 AND unlinked_at IS NULL AND enabled AND NOT held;
 
 -- name: complete
 -- A run of mailbox $1 did all there was to do at $2. Events that the provider refuses are told, and are an error.
@@ -16,14 +16,14 @@ SET status = CASE WHEN trouble.events > 0 THEN 'ERROR' ELSE 'OK' END,
         WHEN trouble.events > 0
             THEN format('The provider refuses %s event(s); the last reason given: %s', trouble.events, trouble.reason)
     END,
-    last_resync = $2
+    last_resync = $2, approved = false
 FROM synchronizations AS c
 LEFT JOIN LATERAL (
     SELECT count(*) AS events, max(l.error) AS reason
     FROM ledger AS l
     WHERE l.synchronization_id = c.id AND l.mailbox_id = $1 AND l.state <> 'present' AND l.error IS NOT NULL
 ) AS trouble ON true
-WHERE c.id = s.id AND s.mailbox_id = $1 AND s.unlinked_at IS NULL AND s.enabled;
+WHERE c.id = s.id AND s.mailbox_id = $1 AND s.unlinked_at IS NULL AND s.enabled AND NOT s.held;
 
 -- name: merged
 -- Of the synchronizations of mailbox $1, those that came after another current one of the same user and type are the

@@ -132,3 +132,9 @@ FROM ledger
 WHERE synchronization_id = $1 AND id > $2
 ORDER BY id
 LIMIT $3;
+
+-- name: approve
+-- What is held back from synchronization $1 may go; returns its mailbox. Nothing is returned where nothing is held.
+UPDATE synchronizations SET approved = true, held = false, status = 'PENDING', last_error = NULL
+WHERE id = $1 AND unlinked_at IS NULL AND held
+RETURNING mailbox_id;

@@ -96,7 +96,10 @@ writing AS (
 ),
 revised AS (
     UPDATE users AS u
-    SET timetable_revision = coalesce(u.timetable_revision, 0) + 1
+    SET timetable_revision = coalesce(u.timetable_revision, 0) + 1,
+        confirmed_revision = CASE
+            WHEN $14 THEN coalesce(u.timetable_revision, 0) + 1 ELSE u.confirmed_revision
+        END
     FROM decided AS d
     WHERE u.username = d.username AND NOT d.held
         AND (d.created + d.updated + d.deleted > 0 OR d.revision IS NULL)
