@@ -163,6 +163,8 @@ class _Reading:
         for property in TIME_PROPERTIES:
             if property in component:
                 component[property] = self.localized(component[property], component, name, property)
+        if self.problems.added > before:
+            return False
         self.check_span(component, name)
         self.check_recurrence(component, name)
         return self.problems.added == before

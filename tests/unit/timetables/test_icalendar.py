@@ -327,6 +327,7 @@ class TestRefused:
             (["DTEND:20261123T080000"], "dtend"),
             (["DTEND;VALUE=DATE:20261124"], "dtend"),
             (["DTEND:tomorrow"], "dtend"),
+            (["DTEND:99991231T235959"], "dtend"),
             (["DURATION:-PT1H"], "duration"),
             (["DURATION:P99999W"], "duration"),
             (["DTSTART:20261124T090000"], "dtstart"),
