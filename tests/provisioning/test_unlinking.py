@@ -93,16 +93,24 @@ async def test_of_two_workers_that_finish_the_last_two_pieces_at_once_one_ends_t
     ews.add_mailbox("second@uni.example")
     await link(pool, ews, clock, "second@uni.example")
     run = await unlink_user(pool, "alice", "DELETE_ALL_EVENTS", clock)
-    ids = [row["id"] for row in await pool.fetch("SELECT id FROM unlinks ORDER BY id")]
-    both_done = asyncio.Barrier(2)
-
-    async def finish(id: int) -> None:
-        async with pool.acquire() as connection, connection.transaction():
-            await connection.execute("UPDATE unlinks SET done_at = $1 WHERE id = $2", clock(), id)
-            await both_done.wait()
-            await connection.execute(query("runs.finish_if_done"), run, clock())
-
-    await asyncio.gather(*map(finish, ids))
+    done, finish = "UPDATE unlinks SET done_at = $1 WHERE id = $2", query("runs.finish_if_done")
+    [one, other] = [row["id"] for row in await pool.fetch("SELECT id FROM unlinks ORDER BY id")]
+    async with pool.acquire() as first, pool.acquire() as second:
+        ending_first, ending_second = first.transaction(), second.transaction()
+        await ending_first.start()
+        await ending_second.start()
+        await first.execute(done, clock(), one)
+        await second.execute(done, clock(), other)
+        await first.execute(finish, run, clock())
+        later = asyncio.create_task(second.execute(finish, run, clock()))
+        while not await pool.fetchval(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity"
+            " WHERE wait_event_type = 'Lock' AND datname = current_database())"
+        ):
+            assert not later.done()
+        await ending_first.commit()
+        await later
+        await ending_second.commit()
     row = await pool.fetchrow("SELECT state, total, done, finished_at FROM runs WHERE id = $1", run)
     assert row is not None
     assert tuple(row) == ("done", 2, 2, clock())
