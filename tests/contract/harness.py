@@ -160,7 +160,7 @@ def update(done: Done, created: Create, event: Event, *, whole: bool = False) ->
         id=done.id,
         version=done.version,
         event=event,
-        previous=None if whole else created.event,
+        possible=() if whole else (created.event,),
         marker=created.marker,
     )
 

@@ -210,7 +210,7 @@ async def test_ids_and_versions_of_other_events_are_refused_or_gone(
     adapter: Adapter, mailbox: Mailbox, control: Control
 ) -> None:
     event = lecture()
-    operation = Update(id="AAAA", version=None, event=event, previous=None, marker=mark(event))
+    operation = Update(id="AAAA", version=None, event=event, possible=(), marker=mark(event))
     (outcome,) = await adapter.apply(mailbox, [operation])
     assert isinstance(outcome, Refused | Gone), outcome
     assert await control.events(mailbox.address) == []
