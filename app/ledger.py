@@ -107,12 +107,12 @@ def _operation(row: Record, instance: str) -> Operation:
     )
     if row["state"] == "creating":
         return Create(event=event, marker=marker)
-    previous = row["content"]
+    possible = [content for content in (row["content"], *row["possible"]) if content is not None]
     return Update(
         id=row["remote_id"],
         version=row["remote_version"],
         event=event,
-        previous=None if previous is None else msgspec.json.decode(previous, type=Event),
+        possible=tuple(msgspec.json.decode(content, type=Event) for content in possible),
         marker=marker,
     )
 

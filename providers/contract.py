@@ -5,7 +5,7 @@ the rest of Rooster sees of a provider are the outcomes defined here.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from typing import Literal, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -15,6 +15,7 @@ import msgspec
 __all__ = [
     "Adapter",
     "Clock",
+    "Content",
     "Create",
     "Delete",
     "Done",
@@ -85,6 +86,43 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
         return "\n\n".join(part for part in (self.description, self.url) if part)
 
 
+class Content(msgspec.Struct, frozen=True, kw_only=True):
+    """What a mailbox holds of an event, in the fields that Rooster owns.
+
+    ``start`` and ``end`` are aware and in UTC; of an all-day event they are midnights (UTC) of its first
+    day and of the day after its last. ``body`` is plain text.
+    """
+
+    title: str
+    start: datetime
+    end: datetime
+    all_day: bool
+    location: str
+    body: str
+    categories: tuple[str, ...]
+    show_as: ShowAs
+
+    def holds(self, event: Event) -> bool:
+        """Whether this is the event as Rooster wrote it, whatever the person has added.
+
+        Notes around our text and categories of their own are additions; everything else is a change.
+        """
+        start, end = event.start, event.end
+        if event.all_day:
+            start, end = (datetime.combine(day, time(), UTC) for day in event.dates)
+        return (
+            (self.title, self.start, self.end, self.all_day, self.location, self.show_as)
+            == (event.title, start, end, event.all_day, event.location, event.show_as)
+            and plain(event.body) in plain(self.body)
+            and set(event.categories) <= set(self.categories)
+        )
+
+
+def plain(text: str) -> str:
+    """A text without what providers change by themselves: kinds of line ends, white space around lines."""
+    return "\n".join(line.strip() for line in text.replace("\xa0", " ").splitlines()).strip()
+
+
 class Marker(msgspec.Struct, frozen=True, kw_only=True):
     """What every pushed event carries, so that it can be found and recognised as ours.
 
@@ -117,17 +155,28 @@ class Create(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Update(msgspec.Struct, frozen=True, kw_only=True):
-    """Patch the fields of event ``id`` that differ between ``previous`` and ``event``.
+    """Make event ``id`` what ``event`` says, and keep what the person has added to it.
 
-    All owned fields are patched if ``previous`` is None (what the mailbox holds is not known for
-    sure). ``version`` is what the provider last called the event's version, or None.
+    ``possible`` is what the mailbox may hold of ours: one event if that is known for sure, none or
+    several if an answer never came or the event was changed there. Only fields that differ from it are
+    written. If it is not known for sure, the event is read first, and only what differs is written.
+
+    What the person added survives: reminders, attachments, notes around our text, categories of their
+    own. So where the text or the categories change, the write is made conditional on ``version``; if
+    the event has moved on since, it is read, and their additions are merged. ``version`` is what the
+    provider last called the event's version, or None.
     """
 
     id: str
     version: str | None
     event: Event
-    previous: Event | None
+    possible: tuple[Event, ...]
     marker: Marker
+
+    @property
+    def previous(self) -> Event | None:
+        """What the mailbox holds of ours, if that is known for sure."""
+        return self.possible[0] if len(self.possible) == 1 else None
 
 
 class Delete(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,6 +257,7 @@ class RemoteEvent(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     version: str | None
     marker: Marker
+    content: Content | None = None
 
 
 class Quota(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ was deleted cannot be used again.
 
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from datetime import UTC, datetime, time
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from uuid import UUID
 import msgspec
 
 from providers.contract import (
+    Content,
     Create,
     Delete,
     Done,
@@ -317,13 +319,14 @@ class FakeAdapter:
         match operation:
             case Create():
                 return self._create(held, operation)
-            case Update(id=id, event=event, previous=previous):
+            case Update(id=id, event=event):
                 found = held.events.get(id)
                 if found is None:
                     return Gone(what="event", code="not_found", reason="The event is not there.")
-                before = {} if previous is None else msgspec.structs.asdict(previous)
+                previous = operation.previous
+                before = found.fields if previous is None else msgspec.structs.asdict(previous)
                 after = msgspec.structs.asdict(event)
-                held.change(id, **{k: v for k, v in after.items() if k not in before or before[k] != v})
+                held.change(id, **{k: v for k, v in after.items() if before[k] != v})
                 found.marker = operation.marker
                 return Done(id, str(found.version))
             case Delete(id=id):
@@ -345,7 +348,21 @@ class FakeAdapter:
     @staticmethod
     def _remote(event: FakeEvent) -> RemoteEvent:
         assert event.marker is not None
-        return RemoteEvent(id=event.id, version=str(event.version), marker=event.marker)
+        held = event.event
+        start, end = held.start, held.end
+        if held.all_day:
+            start, end = (datetime.combine(day, time(), UTC) for day in held.dates)
+        content = Content(
+            title=held.title,
+            start=start,
+            end=end,
+            all_day=held.all_day,
+            location=held.location,
+            body=f"{held.body}\n{event.notes}",
+            categories=held.categories,
+            show_as=held.show_as,
+        )
+        return RemoteEvent(id=event.id, version=str(event.version), marker=event.marker, content=content)
 
     @staticmethod
     def _no_mailbox() -> Gone:

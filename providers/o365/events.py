@@ -40,8 +40,8 @@ def request_of(address: str, operation: Operation) -> Request | None:
             # Graph drops a POST that repeats a transactionId; see GraphAdapter.idempotent_create.
             body["transactionId"] = str(marker.attempt)
             return Request(method="POST", path=f"{_user(address)}/events", body=body)
-        case Update(id=id, event=event, previous=previous, marker=marker):
-            changed = _changed(event, previous)
+        case Update(id=id, event=event, marker=marker):
+            changed = _changed(event, operation.previous)
             if not changed:
                 return None
             # With the marker, as an adopted event gets a new synchronization, and as some clients

@@ -91,6 +91,8 @@ CREATE TABLE ledger (
     sent_at timestamptz,
     sent_content jsonb,
     sent_hash bytea,
+    -- What the mailbox may hold as well as the content: updates whose outcome never became known.
+    possible jsonb[] NOT NULL DEFAULT '{}',
     -- Refusals.
     tries integer NOT NULL DEFAULT 0,
     retry_at timestamptz,

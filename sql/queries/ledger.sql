@@ -34,9 +34,10 @@ WHERE id = ANY($1::bigint[]);
 
 -- name: settle_updated
 -- These updates ($1) may or may not have been carried out; the event is there in version $2. What it holds is not
--- known any more, so the next update writes every field that we own.
+-- known for sure any more: the content, or what was sent.
 UPDATE ledger
-SET state = 'updating', content_hash = NULL, remote_version = found.remote_version,
+SET state = 'updating', content_hash = NULL, possible = possible || sent_content,
+    remote_version = found.remote_version,
     sent_at = NULL, sent_content = NULL, sent_hash = NULL
 FROM unnest($1::bigint[], $2::text[]) AS found (id, remote_version)
 WHERE ledger.id = found.id;
@@ -245,7 +246,7 @@ SET sent_at = $3, sent_content = work.content, sent_hash = work.content_hash,
 FROM work
 WHERE l.id = work.id
 RETURNING l.id, l.state, l.synchronization_id, l.uid, l.attempt, l.remote_id, l.remote_version,
-    CASE WHEN l.content_hash IS NOT NULL THEN l.content END AS content, l.sent_content, l.tries;
+    l.content, l.possible, l.sent_content, l.tries;
 
 -- name: written
 -- The provider has created or updated these ($1): they have the id $2 and the version $3 now.
@@ -253,7 +254,7 @@ UPDATE ledger
 SET state = 'present', remote_id = done.remote_id, remote_version = done.remote_version,
     content = sent_content, content_hash = sent_hash,
     starts_at = (sent_content ->> 'start')::timestamptz, ends_at = (sent_content ->> 'end')::timestamptz,
-    pushed_at = $4, sent_at = NULL, sent_content = NULL, sent_hash = NULL,
+    pushed_at = $4, possible = '{}', sent_at = NULL, sent_content = NULL, sent_hash = NULL,
     tries = 0, retry_at = NULL, refused_hash = NULL, error_code = NULL, error = NULL
 FROM unnest($1::bigint[], $2::text[], $3::text[]) AS done (id, remote_id, remote_version)
 WHERE ledger.id = done.id;
@@ -290,7 +291,8 @@ WHERE ledger.id = answer.id;
 -- These ($1) are not in the mailbox any more, though nobody of us took them out: they are to be created anew.
 UPDATE ledger
 SET state = 'creating', attempt = gen_random_uuid(), remote_id = NULL, remote_version = NULL,
-    content = NULL, content_hash = NULL, sent_at = NULL, sent_content = NULL, sent_hash = NULL
+    content = NULL, content_hash = NULL, possible = '{}',
+    sent_at = NULL, sent_content = NULL, sent_hash = NULL
 WHERE id = ANY($1::bigint[]);
 
 -- name: situation

@@ -134,7 +134,7 @@ async def test_a_day_of_changes_is_three_requests(adapter: Adapter, alice: Mailb
                 id=done[1].id,
                 version=done[1].version,
                 event=event(1, location="Room 2"),
-                previous=event(1),
+                possible=(event(1),),
                 marker=marker(1),
             ),
             Create(event=event(9), marker=marker(9)),

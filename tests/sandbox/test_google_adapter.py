@@ -91,7 +91,7 @@ def update(made: Create, *, known: bool = True, **fields: object) -> Update:
         id=made.marker.attempt.hex,
         version=None,
         event=msgspec.structs.replace(made.event, **fields),
-        previous=made.event if known else None,
+        possible=(made.event,) if known else (),
         marker=made.marker,
     )
 

@@ -68,7 +68,7 @@ def update(number: int, version: str | None = "ck") -> Update:
         id=f"id-{number}",
         version=version,
         event=event(number, title="Changed"),
-        previous=event(number),
+        possible=(event(number),),
         marker=marker(number),
     )
 
@@ -123,7 +123,7 @@ async def test_each_kind_is_one_request_and_outcomes_keep_the_order_of_the_opera
 
 
 async def test_an_update_that_changes_nothing_is_done_without_a_request():
-    same = Update(id="id-1", version="ck", event=event(1), previous=event(1), marker=marker(1))
+    same = Update(id="id-1", version="ck", event=event(1), possible=(event(1),), marker=marker(1))
     async with scripted() as (adapter, endpoint):
         assert await adapter.apply(ALICE, [same]) == [Done("id-1", "ck")]
 
@@ -171,9 +171,9 @@ async def test_impersonation_names_the_mailbox_and_delegation_does_not():
 @pytest.mark.skipif(not SCHEMA.exists(), reason=f"Microsoft's schemas are not at {SCHEMA}")
 async def test_every_request_is_valid_by_microsofts_schema():
     schema = etree.XMLSchema(etree.parse(SCHEMA))
-    unknown_before = Update(id="id-9", version=None, event=event(9), previous=None, marker=marker(9))
+    unknown_before = Update(id="id-9", version=None, event=event(9), possible=(), marker=marker(9))
     bare = event(8, title="", location="", description="", categories=(), all_day=True)
-    emptied = Update(id="id-8", version="ck", event=bare, previous=None, marker=marker(8))
+    emptied = Update(id="id-8", version="ck", event=bare, possible=(), marker=marker(8))
     async with scripted(
         folder(),
         response("DeleteItem", success()),

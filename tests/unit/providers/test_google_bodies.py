@@ -35,7 +35,11 @@ def changed(**fields: object) -> Event:
 
 
 def patch(event: Event, previous: Event | None = EVENT) -> dict[str, object]:
-    return bodies.patch(Update(id="x", version=None, event=event, previous=previous, marker=MARKER))
+    return bodies.patch(
+        Update(
+            id="x", version=None, event=event, possible=() if previous is None else (previous,), marker=MARKER
+        )
+    )
 
 
 def test_insertion_names_the_attempt_as_its_id_and_leaves_empty_fields_out():
@@ -206,7 +210,9 @@ def test_patch_over_an_unknown_state_holds_every_owned_field():
 
 def test_only_patches_with_a_status_can_bring_a_deleted_event_back():
     def touches(event: Event, previous: Event | None) -> bool:
-        update = Update(id="x", version=None, event=event, previous=previous, marker=MARKER)
+        update = Update(
+            id="x", version=None, event=event, possible=() if previous is None else (previous,), marker=MARKER
+        )
         return bodies.touches_status(update)
 
     assert not touches(changed(title="Seminar"), EVENT)

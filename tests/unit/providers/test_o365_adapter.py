@@ -124,7 +124,7 @@ async def test_several_operations_are_one_batch() -> None:
 
 async def test_an_update_that_changes_nothing_is_done_without_a_request() -> None:
     graph = ScriptedGraph()
-    update = Update(id="id1", version="7", event=EVENT, previous=EVENT, marker=marker(1))
+    update = Update(id="id1", version="7", event=EVENT, possible=(EVENT,), marker=marker(1))
     assert await adapter(graph).apply(ALICE, [update]) == [Done("id1", "7")]
 
 

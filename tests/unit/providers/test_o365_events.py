@@ -41,7 +41,9 @@ def created(event: Event) -> dict[str, Any]:
 
 def patched(event: Event, previous: Event | None) -> dict[str, Any]:
     """The body of the PATCH, without the marker."""
-    operation = Update(id="AAMk=", version=None, event=event, previous=previous, marker=MARKER)
+    operation = Update(
+        id="AAMk=", version=None, event=event, possible=() if previous is None else (previous,), marker=MARKER
+    )
     request = request_of("alice@uni.example", operation)
     assert request is not None
     assert request.body is not None
@@ -154,7 +156,7 @@ def test_an_update_of_unknown_content_patches_every_owned_field_the_empty_ones_t
 
 
 def test_an_update_that_changes_nothing_is_no_request() -> None:
-    operation = Update(id="AAMk=", version="v", event=LECTURE, previous=LECTURE, marker=MARKER)
+    operation = Update(id="AAMk=", version="v", event=LECTURE, possible=(LECTURE,), marker=MARKER)
     assert request_of("alice@uni.example", operation) is None
 
 

@@ -26,7 +26,7 @@ NOW = datetime(2026, 11, 21, 23, 0, tzinfo=UTC)
 EVENT = Event(uid="u", title="Secret title", start=NOW, end=NOW + timedelta(hours=1), time_zone="UTC")
 MARKER = Marker(instance="uni.example", synchronization=1, event="u", attempt=UUID(int=1))
 CREATE = Create(event=EVENT, marker=MARKER)
-UPDATE = Update(id="AAMk=", version="1", event=EVENT, previous=None, marker=MARKER)
+UPDATE = Update(id="AAMk=", version="1", event=EVENT, possible=(), marker=MARKER)
 DELETE = Delete(id="AAMk=", version="1")
 WRITES = [CREATE, UPDATE, DELETE]
 
