@@ -210,8 +210,6 @@ async def test_a_mailbox_that_was_deleted_is_gone(
     adapter: Adapter, mailbox: Mailbox, control: Control, verb: str, count: int
 ) -> None:
     """Above all, a delete is not Done because the whole mailbox cannot be found."""
-    if adapter.type == "googlecalendar" and verb != "create":
-        pytest.skip("Google says the same notFound of an event and of its calendar")
     operations = await prepare(adapter, mailbox, control, verb, count)
     await control.remove(mailbox.address)
     for outcome in await adapter.apply(mailbox, operations):
