@@ -12,8 +12,9 @@ from app.errors import Invalid, NoAccess
 from app.provisioning.addresses import is_address
 from app.provisioning.synchronizations import Synchronization, find
 from app.provisioning.text import is_username
+from app.sync.pacing import Pacer
 from app.sync.wake import wake_mailboxes
-from providers.contract import Adapter, Gone, ProviderError, Refused
+from providers.contract import Adapter, Gone, Mailbox, ProviderError, Refused
 
 __all__ = ["provision"]
 
@@ -49,11 +50,14 @@ async def provision(
         )
     if not is_username(username) or not await pool.fetchval(query("users.exists"), username):
         raise _unknown_user()
-    try:
-        async with asyncio.timeout(probe_seconds):
-            identity = await _probe(adapter, address)
-    except TimeoutError:
-        identity = None
+    identity = None
+    # While the provider has asked us to wait, it is not asked.
+    if await Pacer(pool, adapter).blocked(Mailbox(address=address, identity=address), clock()) is None:
+        try:
+            async with asyncio.timeout(probe_seconds):
+                identity = await _probe(adapter, address)
+        except TimeoutError:
+            identity = None
     renamed = set[int]()
     if identity is not None:
         renamed = await _renamed(pool, adapter, username, address, identity, probe_seconds)

@@ -44,6 +44,9 @@ NO_ACCESS_RETRY = timedelta(minutes=1)
 ACCOUNT_REFUSED = timedelta(minutes=5)
 """How long an account rests whose credentials were refused: asking on could lock it."""
 
+LAST_WAKE = 2**62
+"""Later than every request for a run."""
+
 Stop = Refused | Throttled | Gone | Unknown
 """An outcome that ends a run before its work is done."""
 
@@ -137,7 +140,7 @@ class Run:
         unresolved = Mailbox(address=lease.address, identity=lease.address)
         block = await self._pacer.blocked(unresolved, self._clock())
         if block is not None:
-            return Ending(status=None, due_at=block.until, error=block.because, attempts=lease.attempts)
+            return self._blocked(block)
         mailbox = await self._adapter.probe(lease.address)
         now = self._clock()
         async with self._ledger.transaction() as (connection, _):
@@ -147,6 +150,8 @@ class Run:
             await connection.execute(query("mailboxes.merge"), lease.mailbox_id, known, now)
             await connection.execute(query("reports.merged"), known, now)
             await connection.execute(query("mailboxes.retire"), lease.mailbox_id)
+            # A bulk sync that was to visit this mailbox need not wait for it any more.
+            await connection.execute(query("runs.visited"), lease.mailbox_id, LAST_WAKE, now, None)
             await connection.execute("SELECT pg_notify('rooster_due', '')")
         return Ending(status=None, due_at=None)
 

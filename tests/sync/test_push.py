@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.provisioning.runs import start_sync
 from providers.contract import Create, Delete, Gone, Quota, Refused, Throttled, Unknown, Update
 from tests.fakes import DOWN, NO_ACCESS, Call
 from tests.sync.world import World, event
@@ -194,6 +195,33 @@ async def test_throttling_is_kept_to_the_second_by_all_workers(world: World) -> 
     await world.work()
     await world.assert_true(ALICE, [event("a", title="Changed meanwhile")])
     await world.assert_true(BOB, [event("b")])
+
+
+async def test_provisioning_does_not_ask_a_provider_that_asked_to_wait(world: World) -> None:
+    until = world.clock() + timedelta(minutes=7)
+    world.adapter.fail("create", Throttled(until=until, scope="account"))
+    await world.publish("alice", event("a"))
+    await world.link("alice", ALICE)
+    await world.work()
+    world.adapter.calls.clear()
+    await world.publish("bob", event("b"))
+    bob = await world.link("bob", BOB)
+    await world.work()
+    assert world.adapter.calls == []
+    assert await world.status(bob) == "THROTTLED"
+    await world.settle(hours=1)
+    await world.assert_true(BOB, [event("b")])
+
+
+async def test_a_bulk_sync_ends_though_one_of_its_mailboxes_turned_out_to_be_another(world: World) -> None:
+    await world.publish("alice", event("a"))
+    await world.link("alice", ALICE)
+    world.adapter.down = DOWN
+    await world.link("alice", "a.lice@uni.example")
+    run = await start_sync(world.pool, world.clock)
+    world.adapter.recover()
+    await world.settle(hours=1)
+    assert (await world.run_state(run))[0] == "done"
 
 
 async def test_throttling_of_one_mailbox_leaves_the_others_alone(world: World) -> None:
