@@ -1,0 +1,115 @@
+-- The mirror: what is really in a mailbox, as last read; and what a reading has found out about the ledger's rows.
+
+-- One reading of a mailbox. It counts when it is complete; what was cut off is no picture of anything.
+CREATE TABLE readings (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    mailbox_id bigint NOT NULL REFERENCES mailboxes,
+    begun_at timestamptz NOT NULL,
+    completed_at timestamptz
+);
+
+CREATE INDEX readings_mailbox ON readings (mailbox_id);
+
+-- The events of this instance that a reading has seen.
+CREATE TABLE mirror (
+    reading_id bigint NOT NULL REFERENCES readings ON DELETE CASCADE,
+    remote_id text NOT NULL,
+    position integer NOT NULL,                   -- in the order of the provider: the original before its copies
+    version text,
+    -- The marker. No references: a marker may name what this database has never known.
+    synchronization_id bigint NOT NULL,
+    event text NOT NULL,
+    attempt uuid NOT NULL,
+    -- The fields that differ from what was pushed; empty: none; null: nothing to compare with.
+    changes text[],
+    content jsonb,                               -- providers.contract.Content; null where nothing differs
+    -- Where a rebuild puts an event that the ledger does not know.
+    placed_in bigint REFERENCES synchronizations,
+    placed_as text,                              -- the uid
+    PRIMARY KEY (reading_id, remote_id)
+);
+
+-- Requests to read a mailbox, each with the run that shows how far it is. A row goes when that is over.
+CREATE TABLE refreshes (
+    run_id bigint PRIMARY KEY REFERENCES runs ON DELETE CASCADE,
+    mailbox_id bigint NOT NULL REFERENCES mailboxes
+);
+
+CREATE INDEX refreshes_mailbox ON refreshes (mailbox_id);
+
+-- How mailbox and ledger differed, by kind, as a refresh found it; null in other runs.
+ALTER TABLE runs ADD COLUMN drift jsonb;
+
+-- What the last reading found of an event, where it was not as it was pushed. Of one that was changed, what the mailbox
+-- holds is not known.
+ALTER TABLE ledger ADD COLUMN drift text CHECK (drift IN ('missing', 'changed'));
+-- How often in a row it was written again because it did not hold what had been pushed.
+ALTER TABLE ledger ADD COLUMN rewrites integer NOT NULL DEFAULT 0;
+
+-- The uid as a marker carries it, as providers.marker.event_identity makes it.
+CREATE FUNCTION event_identity(uid text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN length(uid) <= 255 THEN uid
+    ELSE 'sha256:' || encode(sha256(convert_to(uid, 'UTF8')), 'hex')
+END;
+
+-- What each event of a reading is, by the ledger:
+--   same         as it was pushed
+--   changed      ours, and it does not hold what was pushed
+--   quarantined  changed, and no longer written
+--   unconfirmed  a create whose answer is still to be noted
+--   copied       a person's copy: our attempt under another id than the ledger's, or listed after its original
+--   duplicate    a second event of ours for the same event, by another attempt
+--   foreign      carries this instance's marker, and the ledger knows nothing of it
+CREATE VIEW mirror_events AS
+WITH compared AS (
+    SELECT
+        m.*, r.mailbox_id, same.id AS ledger_id, same.state, same.error_code,
+        tried.id AS tried_id, tried.remote_id AS tried_remote_id,
+        row_number() OVER (PARTITION BY m.reading_id, m.attempt ORDER BY m.position) = 1 AS first
+    FROM mirror AS m
+    JOIN readings AS r ON r.id = m.reading_id
+    LEFT JOIN ledger AS same ON same.mailbox_id = r.mailbox_id AND same.remote_id = m.remote_id
+    LEFT JOIN ledger AS tried ON tried.mailbox_id = r.mailbox_id AND tried.attempt = m.attempt
+),
+
+told AS (
+    SELECT *, CASE
+        WHEN ledger_id IS NOT NULL AND error_code = 'never_equal' AND cardinality(changes) > 0 THEN 'quarantined'
+        WHEN ledger_id IS NOT NULL AND state <> 'deleting' AND cardinality(changes) > 0 THEN 'changed'
+        WHEN ledger_id IS NOT NULL THEN 'same'
+        WHEN tried_id IS NOT NULL AND tried_remote_id IS NULL AND first THEN 'unconfirmed'
+        WHEN tried_id IS NOT NULL OR NOT first THEN 'copied'
+        ELSE 'foreign'
+    END AS told
+    FROM compared
+)
+
+SELECT
+    reading_id, mailbox_id, remote_id, position, version, synchronization_id, event, attempt, changes, content,
+    placed_in, placed_as, coalesce(ledger_id, tried_id) AS ledger_id,
+    CASE
+        WHEN told <> 'foreign' THEN told
+        WHEN bool_or(told NOT IN ('foreign', 'copied')) OVER same_event
+            OR position > min(position) FILTER (WHERE told = 'foreign') OVER same_event
+            OR EXISTS (SELECT FROM lost_creates AS lost WHERE lost.attempt = told.attempt) THEN 'duplicate'
+        ELSE 'foreign'
+    END AS kind
+FROM told
+WINDOW same_event AS (PARTITION BY reading_id, synchronization_id, event);
+
+-- How a reading and the ledger differ: the events above, and
+--   missing      in the mailbox by the ledger, and not there
+CREATE VIEW mirror_differences AS
+SELECT
+    e.reading_id, e.kind, coalesce(l.synchronization_id, e.synchronization_id) AS synchronization_id,
+    coalesce(l.uid, e.event) AS uid, e.remote_id, e.changes
+FROM mirror_events AS e
+LEFT JOIN ledger AS l ON l.id = e.ledger_id
+WHERE e.kind NOT IN ('same', 'unconfirmed')
+UNION ALL
+SELECT r.id, 'missing', l.synchronization_id, l.uid, l.remote_id, NULL
+FROM readings AS r
+JOIN ledger AS l ON l.mailbox_id = r.mailbox_id
+WHERE l.remote_id IS NOT NULL AND l.state <> 'deleting'
+    AND NOT EXISTS (SELECT FROM mirror AS m WHERE m.reading_id = r.id AND m.remote_id = l.remote_id);
