@@ -155,12 +155,12 @@ def create(event: Event, **marker: Any) -> Create:
 
 
 def update(done: Done, created: Create, event: Event, *, whole: bool = False) -> Update:
-    """The change of what was created to ``event``; ``whole`` if what the mailbox holds is not known."""
+    """The change of what was created to ``event``; ``whole`` if it may have been made already."""
     return Update(
         id=done.id,
         version=done.version,
         event=event,
-        possible=() if whole else (created.event,),
+        possible=(created.event, event) if whole else (created.event,),
         marker=created.marker,
     )
 
