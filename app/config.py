@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -136,6 +136,11 @@ class SyncSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A mailbox whose worker has not been heard of for this long goes to another one."""
     probe_timeout_seconds: Seconds = 10
     """How long PUT /synchronizations waits for the provider's proof of access."""
+    people: Literal["restore", "respect", "report"] = "restore"
+    """What becomes of an event that a person deleted or changed in their calendar, once a refresh finds it:
+    it is put back; or it stays as they left it until it changes in the timetable; or it is only counted."""
+    refresh_wait_seconds: Seconds = 5
+    """How long POST …/refresh waits for the end before it answers with the run."""
 
 
 class Config(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):

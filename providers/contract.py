@@ -102,20 +102,29 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     categories: tuple[str, ...]
     show_as: ShowAs
 
-    def holds(self, event: Event) -> bool:
-        """Whether this is the event as Rooster wrote it, whatever the person has added.
+    def changes(self, event: Event) -> tuple[str, ...]:
+        """The fields that are not as Rooster wrote them in this event, whatever the person has added.
 
         Notes around our text and categories of their own are additions; everything else is a change.
         """
         start, end = event.start, event.end
         if event.all_day:
             start, end = (datetime.combine(day, time(), UTC) for day in event.dates)
-        return (
-            (self.title, self.start, self.end, self.all_day, self.location, self.show_as)
-            == (event.title, start, end, event.all_day, event.location, event.show_as)
-            and plain(event.body) in plain(self.body)
-            and set(event.categories) <= set(self.categories)
-        )
+        same = {
+            "title": self.title == event.title,
+            "start": self.start == start,
+            "end": self.end == end,
+            "allDay": self.all_day == event.all_day,
+            "location": self.location == event.location,
+            "showAs": self.show_as == event.show_as,
+            "description": plain(event.body) in plain(self.body),
+            "categories": set(event.categories) <= set(self.categories),
+        }
+        return tuple(field for field, is_same in same.items() if not is_same)
+
+    def holds(self, event: Event) -> bool:
+        """Whether this is the event as Rooster wrote it, whatever the person has added: no ``changes``."""
+        return not self.changes(event)
 
 
 def plain(text: str) -> str:
