@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from providers.contract import Content, Event, plain
 
-__all__ = ["merged_body", "merged_categories", "only_ours"]
+__all__ = ["find", "merged_body", "merged_categories", "only_ours"]
 
 
 def merged_body(current: str, before: Iterable[Event], event: Event) -> str:
@@ -20,7 +20,7 @@ def merged_body(current: str, before: Iterable[Event], event: Event) -> str:
     """
     ours = sorted({plain(one.body) for one in before} - {""}, key=len, reverse=True)
     for text in (*ours, plain(event.body)):
-        found = _find(text, current)
+        found = find(text, current)
         if found is not None:
             if text == plain(event.body):
                 return current
@@ -44,8 +44,11 @@ def only_ours(content: Content, event: Event) -> bool:
     return plain(content.body) == plain(event.body) and set(content.categories) == set(event.categories)
 
 
-def _find(text: str, current: str) -> re.Match[str] | None:
-    """Our text in theirs, whatever became of white space around its lines: whole lines, else anywhere."""
+def find(text: str, current: str) -> re.Match[str] | None:
+    """Our text in theirs, whatever became of white space around its lines: whole lines, else anywhere.
+
+    ``text`` is ``plain``. None if it is not there, and for an empty one.
+    """
     if not text:
         return None
     lines = (re.escape(line).replace(r"\ ", "[ \xa0]") for line in text.split("\n"))
