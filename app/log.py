@@ -7,6 +7,7 @@ synchronization and event ids. What libraries log by ``logging`` comes out in th
 import logging
 import re
 import sys
+from datetime import datetime
 from types import TracebackType
 from typing import Literal, TextIO
 
@@ -58,6 +59,11 @@ TALKATIVE = (
 MAX_FRAMES = 20
 
 
+def _json(value: object) -> str:
+    """What JSON has no form for: moments as in RFC 3339, anything else as Python shows it."""
+    return value.isoformat() if isinstance(value, datetime) else repr(value)
+
+
 def configure_logging(
     format: LogFormat = "json", level: LogLevel = "info", stream: TextIO | None = None
 ) -> None:
@@ -71,7 +77,7 @@ def configure_logging(
         describe_exception,
         mask_private,
     ]
-    renderer: Processor = structlog.processors.JSONRenderer(default=repr)
+    renderer: Processor = structlog.processors.JSONRenderer(default=_json)
     if format == "console":
         renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty())
     handler = logging.StreamHandler(stream)

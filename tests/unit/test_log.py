@@ -5,6 +5,7 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -126,3 +127,9 @@ def test_the_console_format_is_for_people(log: Log) -> None:
     assert "pushed" in log.getvalue()
     assert "synchronization=7" in log.getvalue()
     assert SECRET not in log.getvalue()
+
+
+def test_moments_are_written_as_in_rfc_3339(log: Log) -> None:
+    log.start()
+    structlog.get_logger("app").info("mailbox_run", due_at=datetime(2026, 9, 1, 8, tzinfo=UTC))
+    assert log.lines()[-1]["due_at"] == "2026-09-01T08:00:00+00:00"
