@@ -20,6 +20,7 @@ from app.config import Config
 from app.database.queries import query
 from app.database.types import Connection, Pool
 from app.ledger import Lease, LeaseLost
+from app.sync.housekeeping import Housekeeper
 from app.sync.metrics import RUNNING, RUNS
 from app.sync.run import Run
 from providers.contract import Adapter
@@ -60,12 +61,15 @@ class Worker:
         self._running: dict[int, tuple[str, asyncio.Task[None]]] = {}
         self._held_until: dict[int, float] = {}
         self._stop = asyncio.Event()
+        self._report_at = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set; then finish what is in flight and give every mailbox back."""
         self._stop = stop
         stopping = asyncio.create_task(stop.wait())
         heartbeat = asyncio.create_task(self._heartbeat())
+        housekeeper = Housekeeper(self._pool, self.id, self._adapters, self._config, self._clock)
+        housekeeping = asyncio.create_task(housekeeper.run(stop))
         try:
             while not stop.is_set():
                 try:
@@ -79,7 +83,9 @@ class Worker:
             tasks = [task for _, task in self._running.values()]
             if tasks:
                 await asyncio.wait(tasks)
-            for task in (stopping, heartbeat):
+            if stop.is_set():
+                await housekeeping
+            for task in (stopping, heartbeat, housekeeping):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
@@ -88,6 +94,7 @@ class Worker:
         """Work until nothing is due now. For the demo's and the tests' own pace."""
         heartbeat = asyncio.create_task(self._heartbeat())
         try:
+            await self._report_unconfigured()
             while await self._claim() or self._running:
                 tasks = [task for _, task in self._running.values()]
                 if tasks:
@@ -124,6 +131,7 @@ class Worker:
         self._bell.clear()
         if await self._claim():
             return
+        await self._report_unconfigured()
         due_at = await self._pool.fetchval(
             query("mailboxes.next_due"), list(self._adapters), list(self._running)
         )
@@ -137,6 +145,12 @@ class Worker:
             )
         finally:
             bell.cancel()
+
+    async def _report_unconfigured(self) -> None:
+        """What waits for a provider that is not configured any more says so; now and then is enough."""
+        if time.monotonic() >= self._report_at:
+            self._report_at = time.monotonic() + LONGEST_SLEEP
+            await self._pool.execute(query("reports.unconfigured"), list(self._adapters))
 
     def _seconds_until(self, due_at: datetime | None) -> float:
         if due_at is None:

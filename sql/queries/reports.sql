@@ -51,3 +51,27 @@ WHERE ranked.id = s.id AND (s.address <> ranked.newest OR ranked.id <> ranked.ke
 UPDATE runs SET last_error = $2
 WHERE id IN (SELECT run_id FROM unlinks WHERE mailbox_id = $1 AND done_at IS NULL)
     AND last_error IS DISTINCT FROM $2;
+
+-- name: unconfigured
+-- The types $1 are all that this installation is configured for: what waits for another one says so.
+WITH waiting AS (
+    SELECT m.id, format(
+        'The synchronization type %s is not configured any more, so its mailboxes cannot be reached. Configure it'
+        ' again, and the work goes on by itself.', m.type
+    ) AS reason
+    FROM mailboxes AS m
+    WHERE m.due_at IS NOT NULL AND m.type <> ALL($1::text[])
+),
+
+unlinking AS (
+    UPDATE runs SET last_error = waiting.reason
+    FROM unlinks AS u
+    JOIN waiting ON waiting.id = u.mailbox_id
+    WHERE runs.id = u.run_id AND u.done_at IS NULL AND runs.last_error IS DISTINCT FROM waiting.reason
+)
+
+UPDATE synchronizations AS s
+SET status = 'ERROR', last_error = waiting.reason
+FROM waiting
+WHERE s.mailbox_id = waiting.id AND s.unlinked_at IS NULL AND s.enabled
+    AND s.last_error IS DISTINCT FROM waiting.reason;

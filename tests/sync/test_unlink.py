@@ -6,7 +6,7 @@ import pytest
 
 from app.database.queries import query
 from providers.contract import Marker, Refused
-from tests.fakes import DOWN, Call
+from tests.fakes import DOWN, Call, FakeAdapter
 from tests.sync.world import World, event
 
 ALICE = "alice@uni.example"
@@ -254,3 +254,19 @@ async def test_a_run_says_why_it_is_not_done(world: World) -> None:
     await world.work()
     reason = await world.pool.fetchval("SELECT last_error FROM runs WHERE id = $1", run)
     assert reason == DOWN.reason
+
+
+async def test_an_unlinking_of_a_type_that_is_not_configured_any_more_waits_and_says_so(world: World) -> None:
+    id = await linked(world)
+    run = await world.unlink("DELETE_ALL_EVENTS", id)
+    bob = await world.link("bob", BOB)
+    google = FakeAdapter("googlecalendar")
+    await world.worker(google).run_until_idle()
+    assert await world.run_state(run) == ("active", 0)
+    reason = await world.pool.fetchval("SELECT last_error FROM runs WHERE id = $1", run)
+    assert "ews is not configured" in reason
+    assert (await world.status(bob), await world.error(bob)) == ("ERROR", reason)
+    # It is configured again.
+    await world.settle()
+    assert await world.run_state(run) == ("done", 3)
+    assert (await world.status(bob), await world.error(bob)) == ("OK", None)
