@@ -108,6 +108,8 @@ def _operation(row: Record, instance: str) -> Operation:
     if row["state"] == "creating":
         return Create(event=event, marker=marker)
     possible = [content for content in (row["content"], *row["possible"]) if content is not None]
+    if row["drift"] == "changed":
+        possible = []  # what somebody has changed there, the ledger cannot know
     return Update(
         id=row["remote_id"],
         version=row["remote_version"],

@@ -155,6 +155,8 @@ class FakeAdapter:
         """While set, every call and every operation has this answer, and nothing is done."""
         self.before: Callable[[Call], Awaitable[None]] | None = None
         """Awaited before a call does anything: to hold it, or to do something meanwhile."""
+        self.list_fails_after: int | None = None
+        """After so many events, a list breaks off."""
         self.calls: list[Call] = []
         self.closed = False
 
@@ -259,7 +261,9 @@ class FakeAdapter:
 
     async def list(self, mailbox: Mailbox, instance: str) -> AsyncIterator[RemoteEvent]:
         await self._called(Call(operation="list", address=mailbox.address))
-        for event in self._reach(mailbox.address, "list").pushed(instance):
+        for position, event in enumerate(self._reach(mailbox.address, "list").pushed(instance)):
+            if position == self.list_fails_after:
+                raise ProviderError(DOWN)
             yield self._remote(event)
 
     async def close(self) -> None:

@@ -18,6 +18,7 @@ from app.database.types import Pool
 from app.ledger import Answers, Lease, LeaseLost, Ledger, Sent
 from app.sync.metrics import OPERATIONS
 from app.sync.pacing import Block, Pacer
+from app.sync.refresh import refresh_if_asked
 from app.sync.settle import remove_late_arrivals, settle_unknown
 from providers.contract import (
     Adapter,
@@ -118,11 +119,25 @@ class Run:
             self._wake = await self._ledger.plan(
                 self._clock(), self._config.timetables.guard_share, self._config.timetables.guard_events
             )
+            if await self._refreshed(mailbox):
+                continue
             if not await self._ledger.pending(1, self._clock()):
                 return await self._complete()
             ending = await self._carry_out(mailbox)
             if ending is not None:
                 return ending
+
+    async def _refreshed(self, mailbox: Mailbox) -> bool:
+        """Whether the mailbox was read, because somebody asked for that: the plan is out of date then."""
+        return await refresh_if_asked(
+            self._pool,
+            self._ledger,
+            self._adapter,
+            mailbox,
+            self._instance,
+            self._config.sync.people,
+            self._clock,
+        )
 
     def _blocked(self, block: Block) -> Ending:
         return Ending(
@@ -285,8 +300,13 @@ class Run:
             if ending.status == "OK":
                 await connection.execute(query("reports.complete"), mailbox_id, now)
             elif ending.status is not None:
-                await connection.execute(query("reports.stopped"), mailbox_id, ending.status, ending.error)
+                await connection.execute(
+                    query("reports.stopped"), mailbox_id, ending.status, ending.error, now
+                )
             await connection.execute(query("reports.unlink_trouble"), mailbox_id, ending.error)
+            if ending.error is not None:
+                hopeless = ending.status in ("PERMISSION_DENIED", "MAILBOX_NOT_FOUND")
+                await connection.execute(query("mirror.trouble"), mailbox_id, ending.error, now, hopeless)
             runs = await connection.fetch(query("ledger.finish_unlinks"), mailbox_id, now)
             for run_id in sorted({row["run_id"] for row in runs}):
                 await connection.execute(query("runs.finish_if_done"), run_id, now)

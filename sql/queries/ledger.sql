@@ -246,7 +246,7 @@ SET sent_at = $3, sent_content = work.content, sent_hash = work.content_hash,
 FROM work
 WHERE l.id = work.id
 RETURNING l.id, l.state, l.synchronization_id, l.uid, l.attempt, l.remote_id, l.remote_version,
-    l.content, l.possible, l.sent_content, l.tries;
+    l.content, l.possible, l.sent_content, l.tries, l.drift;
 
 -- name: written
 -- The provider has created or updated these ($1): they have the id $2 and the version $3 now.
@@ -254,7 +254,7 @@ UPDATE ledger
 SET state = 'present', remote_id = done.remote_id, remote_version = done.remote_version,
     content = sent_content, content_hash = sent_hash,
     starts_at = (sent_content ->> 'start')::timestamptz, ends_at = (sent_content ->> 'end')::timestamptz,
-    pushed_at = $4, possible = '{}', sent_at = NULL, sent_content = NULL, sent_hash = NULL,
+    pushed_at = $4, possible = '{}', drift = NULL, sent_at = NULL, sent_content = NULL, sent_hash = NULL,
     tries = 0, retry_at = NULL, refused_hash = NULL, error_code = NULL, error = NULL
 FROM unnest($1::bigint[], $2::text[], $3::text[]) AS done (id, remote_id, remote_version)
 WHERE ledger.id = done.id;
@@ -291,7 +291,7 @@ WHERE ledger.id = answer.id;
 -- These ($1) are not in the mailbox any more, though nobody of us took them out: they are to be created anew.
 UPDATE ledger
 SET state = 'creating', attempt = gen_random_uuid(), remote_id = NULL, remote_version = NULL,
-    content = NULL, content_hash = NULL, possible = '{}',
+    content = NULL, content_hash = NULL, possible = '{}', drift = NULL, rewrites = 0,
     sent_at = NULL, sent_content = NULL, sent_hash = NULL
 WHERE id = ANY($1::bigint[]);
 

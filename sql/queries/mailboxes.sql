@@ -37,6 +37,22 @@ FROM due
 WHERE m.id = due.id
 RETURNING m.id, m.type, m.address, m.identity, m.fence, m.attempts, m.wake;
 
+-- name: claim_one
+-- Owner $1 takes mailbox $2 for $3 seconds, due or not, unless somebody has it.
+UPDATE mailboxes
+SET owner = $1, fence = fence + 1, lease_until = clock_timestamp() + make_interval(secs => $3)
+WHERE id = $2 AND (owner IS NULL OR lease_until < clock_timestamp())
+RETURNING id, type, address, identity, fence, attempts, wake;
+
+-- name: give_back
+-- The owner $2 of mailbox $1 (fence $3) is finished with it; when it is due stays as it is.
+WITH given AS (
+    UPDATE mailboxes SET owner = NULL, lease_until = NULL
+    WHERE id = $1 AND owner = $2 AND fence = $3
+    RETURNING due_at
+)
+SELECT pg_notify('rooster_due', '') FROM given WHERE due_at IS NOT NULL;
+
 -- name: next_due
 -- When the next mailbox of the types $1 can be claimed; null if none is waiting. Its own lease counts for one
 -- that is owned.
@@ -97,6 +113,10 @@ WITH moved AS (
 
 work AS (
     UPDATE unlinks SET mailbox_id = $2 WHERE mailbox_id = $1
+),
+
+asked AS (
+    UPDATE refreshes SET mailbox_id = $2 WHERE mailbox_id = $1
 )
 
 UPDATE mailboxes AS known

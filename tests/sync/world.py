@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -12,7 +12,9 @@ from app.config import Config, SyncSettings
 from app.database.queries import query
 from app.database.types import Pool
 from app.provisioning.provision import provision
+from app.provisioning.refresh import ask_for_refresh
 from app.provisioning.unlink import parse_mode, unlink_one, unlink_user
+from app.sync.mirror import Drift
 from app.sync.worker import Worker
 from app.timetables.store import Counts, replace
 from providers.contract import Event
@@ -72,6 +74,20 @@ class World:
         if synchronization is None:
             return await unlink_user(self.pool, username, parse_mode(mode), self.clock)
         return await unlink_one(self.pool, synchronization, parse_mode(mode), self.clock)
+
+    def let_people(self, people: Literal["restore", "respect", "report"]) -> None:
+        """From now on, this is the installation's policy for what people delete and change."""
+        sync = msgspec.structs.replace(self.config.sync, people=people)
+        self.config = msgspec.structs.replace(self.config, sync=sync)
+
+    async def refresh(self, synchronization: int) -> Drift:
+        """A worker reads the mailbox and does what follows; gives what it found."""
+        run = await ask_for_refresh(self.pool, self.clock, synchronization)
+        await self.work()
+        row = await self.pool.fetchrow("SELECT state, drift::text FROM runs WHERE id = $1", run)
+        assert row is not None
+        assert row["state"] == "done"
+        return msgspec.json.decode(row["drift"], type=Drift)
 
     async def work(self) -> None:
         """A worker does all that is due now."""
