@@ -1,9 +1,7 @@
 """Carrying out operations on one calendar in as few requests as EWS allows: one for each kind."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
-
-import msgspec
+from typing import TypeVar
 
 from providers.contract import (
     Clock,
@@ -18,7 +16,7 @@ from providers.contract import (
     Update,
 )
 from providers.ews.calendar import Calendar
-from providers.ews.items import OwnedItem, changed_fields, new_item
+from providers.ews.items import new_item
 from providers.ews.outcomes import (
     FAILURES,
     calendar_outcome,
@@ -31,7 +29,9 @@ from providers.ews.outcomes import (
     too_much_at_once,
     write_outcome,
 )
+from providers.ews.reading import read_item
 from providers.ews.soap import Answer
+from providers.ews.updates import Change
 
 __all__ = ["apply"]
 
@@ -83,40 +83,53 @@ class _Application:
         ]
 
     def _update(self, updates: list[Update]) -> list[Outcome]:
-        changes = [_Change(u.id, u.version, changed_fields(u.event, u.previous, u.marker)) for u in updates]
+        changes = [Change(update) for update in updates]
         outcomes: list[Outcome] = [Done(update.id, update.version) for update in updates]
-        todo = [i for i, change in enumerate(changes) if change.fields]
+        todo = [i for i, change in enumerate(changes) if change.must_read or change.fields]
         for _ in range(2):
             for i, outcome in zip(todo, self._change([changes[i] for i in todo]), strict=True):
                 outcomes[i] = outcome
-            # Nothing was changed by these, so once more is safe, with the ChangeKeys of this moment.
+            # Nothing was changed by these, so once more is safe, with what is there at this moment.
             todo = [i for i in todo if is_conflict(outcomes[i])]
             for i in todo:
-                changes[i].version = None
+                changes[i].conflict()
         return self._make_sure(outcomes)
 
-    def _change(self, changes: list["_Change"]) -> list[Outcome]:
+    def _change(self, changes: list[Change]) -> list[Outcome]:
+        """Read those that must be read, then write each kind in one request."""
         outcomes: dict[str, Outcome] = {}
-        unversioned = [change for change in changes if change.version is None]
-        answers = self._send(
-            unversioned,
-            lambda some: self._calendar.change_keys([change.id for change in some]),
-            lambda _, answer: item_outcome(answer, self._clock),
-            reading=True,
-        )
-        for change, answer in zip(unversioned, answers, strict=True):
-            if isinstance(answer, Done):
-                change.version = answer.version
-            else:
+        unread = [change for change in changes if change.must_read]
+        for change, answer in zip(unread, self._read(unread), strict=True):
+            if not isinstance(answer, Done):
                 outcomes[change.id] = answer
-        ready = [change for change in changes if change.id not in outcomes]
-        sent = self._send(
-            ready,
-            lambda some: self._calendar.update([change.item() for change in some]),
-            lambda change, answer: item_outcome(answer, self._clock, id=change.id),
-        )
-        outcomes.update(zip((change.id for change in ready), sent, strict=True))
+            elif not change.fields:
+                outcomes[change.id] = change.done(answer.id, answer.version)
+        for overwrite in (False, True):
+            ready = [c for c in changes if c.id not in outcomes and c.overwrite is overwrite]
+            sent = self._write(ready, overwrite=overwrite)
+            outcomes.update(zip((change.id for change in ready), sent, strict=True))
         return [outcomes[change.id] for change in changes]
+
+    def _read(self, changes: list[Change]) -> list[Outcome]:
+        def call(some: Sequence[Change]) -> list[Answer]:
+            answers = self._calendar.get([change.id for change in some])
+            for change, answer in zip(some, answers, strict=True):
+                if answer.ok:
+                    change.take(read_item(answer.item))
+            return answers
+
+        return self._send(changes, call, lambda _, answer: item_outcome(answer, self._clock), reading=True)
+
+    def _write(self, changes: list[Change], *, overwrite: bool) -> list[Outcome]:
+        def outcome(change: Change, answer: Answer) -> Outcome:
+            outcome = item_outcome(answer, self._clock, id=change.id)
+            return change.done(outcome.id, outcome.version) if isinstance(outcome, Done) else outcome
+
+        return self._send(
+            changes,
+            lambda some: self._calendar.update([change.item() for change in some], overwrite=overwrite),
+            outcome,
+        )
 
     def _create(self, creates: list[Create]) -> list[Outcome]:
         outcomes = self._send(
@@ -189,14 +202,3 @@ class _Application:
 
 def _event_gone(outcome: Outcome) -> bool:
     return isinstance(outcome, Gone) and outcome.what == "event"
-
-
-class _Change(msgspec.Struct):
-    """An update under way: the fields to set, and the ChangeKey as far as it is known."""
-
-    id: str
-    version: str | None
-    fields: dict[str, Any]
-
-    def item(self) -> tuple[OwnedItem, list[str]]:
-        return OwnedItem(id=self.id, changekey=self.version, **self.fields), list(self.fields)

@@ -12,6 +12,7 @@ from exchangelib.items import (
     ALL_OCCURRENCES,
     ALWAYS_OVERWRITE,
     ID_ONLY,
+    NEVER_OVERWRITE,
     SAVE_ONLY,
     SEND_TO_NONE,
     SHALLOW,
@@ -19,11 +20,13 @@ from exchangelib.items import (
     CalendarItem,
 )
 from exchangelib.properties import DistinguishedFolderId, ItemId, Mailbox
-from exchangelib.services import CreateItem, DeleteItem, FindItem, GetFolder, GetItem, UpdateItem
+from exchangelib.services import CreateItem, DeleteItem, FindItem, GetFolder, UpdateItem
 from lxml import etree
 
 from providers.contract import RemoteEvent
-from providers.ews.items import MARKER_FIELDS, AnyOf, OwnedItem, remote_event
+from providers.ews.items import MARKER_FIELDS, AnyOf, OwnedItem
+from providers.ews.outcomes import not_found
+from providers.ews.reading import ALL_FIELDS, GetItemAsText, read_item, remote_event
 from providers.ews.session import Endpoint, MailboxAccount
 from providers.ews.soap import MNS, TNS, Answer, Fault, Malformed, read
 
@@ -99,16 +102,17 @@ class Calendar:
         )
         return read(content, "CreateItem", len(items))
 
-    def update(self, items: Sequence[tuple[OwnedItem, list[str]]]) -> list[Answer]:
+    def update(self, items: Sequence[tuple[OwnedItem, list[str]]], *, overwrite: bool) -> list[Answer]:
         """UpdateItem of the named fields, one answer an item.
 
-        AlwaysOverwrite: where a person edited the same field meanwhile, the timetable has the last word;
-        what else they changed stays.
+        NeverOverwrite: an item that has another ChangeKey by now is refused, and stays as it is. With
+        ``overwrite``, AlwaysOverwrite: the named fields are set whatever the item is like. AutoResolve is
+        neither: "in some cases, the new value is ignored" ([MS-OXWSCORE] 3.1.4.9.4.1).
         """
         content = self._account.post(
             UpdateItem,
             items=items,
-            conflict_resolution=ALWAYS_OVERWRITE,
+            conflict_resolution=ALWAYS_OVERWRITE if overwrite else NEVER_OVERWRITE,
             message_disposition=SAVE_ONLY,
             send_meeting_invitations_or_cancellations=SEND_TO_NONE,
             suppress_read_receipts=True,
@@ -132,10 +136,10 @@ class Calendar:
         )
         return read(content, "DeleteItem", len(ids))
 
-    def change_keys(self, ids: Sequence[str]) -> list[Answer]:
-        """GetItem of the ids alone, for their present ChangeKeys, one answer an item."""
+    def get(self, ids: Sequence[str]) -> list[Answer]:
+        """GetItem of all that Rooster owns in these items, one answer an item; see ``reading.read_item``."""
         content = self._account.post(
-            GetItem, items=[ItemId(id) for id in ids], additional_fields=None, shape=ID_ONLY
+            GetItemAsText, items=[ItemId(id) for id in ids], additional_fields=ALL_FIELDS, shape=ID_ONLY
         )
         return read(content, "GetItem", len(ids))
 
@@ -150,19 +154,37 @@ class Calendar:
         seen: set[str] = set()
         for _ in range(MAX_PASSES):
             offset: int | None = 0
-            items, totals = 0, set()
+            items, totals, vanished = 0, set(), False
             while offset is not None:
                 page = self._page(restriction, offset)
                 fresh = [event for event in page.events if event.id not in seen]
-                seen.update(event.id for event in fresh)
-                if fresh:
-                    yield fresh
+                events = self._with_content(fresh)
+                # Gone, or not to be read any more: the next pass will tell which.
+                vanished |= len(events) < len(fresh)
+                seen.update(event.id for event in events)
+                if events:
+                    yield events
                 items += page.items
                 totals.add(page.total)
                 offset = page.next_offset
-            if totals == {items}:
+            if totals == {items} and not vanished:
                 return
         raise Malformed("the calendar keeps changing while it is read")
+
+    def _with_content(self, events: Sequence[RemoteEvent]) -> list[RemoteEvent]:
+        """The events with what they hold, without those that are not found any more.
+
+        FindItem cannot tell: it gives no bodies, and 255 characters of any text.
+        """
+        if not events:
+            return []
+        answers = self.get([event.id for event in events])
+        found = [pair for pair in zip(events, answers, strict=True) if not not_found(pair[1])]
+        _good([answer for _, answer in found])
+        held = [(event, read_item(answer.item)) for event, answer in found]
+        return [
+            msgspec.structs.replace(event, version=item.version, content=item.content) for event, item in held
+        ]
 
     def _page(self, restriction: AnyOf, offset: int) -> _Page:
         content = self._account.post(

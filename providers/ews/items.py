@@ -1,10 +1,11 @@
-"""An ``Event`` and its ``Marker`` as Exchange keeps them: the calendar item fields that Rooster owns."""
+"""An ``Event`` and its ``Marker`` as they are written: the calendar item fields that Rooster owns."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 from exchangelib.errors import UnknownTimeZone
 from exchangelib.ewsdatetime import EWSDateTime, EWSTimeZone
 from exchangelib.extended_properties import ExtendedProperty
@@ -25,25 +26,26 @@ from exchangelib.util import create_element
 from exchangelib.version import Version
 from lxml import etree
 
-from providers.contract import Event, Marker, RemoteEvent
-from providers.ews.soap import TNS
+from providers.contract import Event, Marker
 from providers.marker import (
     ATTEMPT,
     EVENT,
     INSTANCE,
     PROPERTY_SET,
     SYNCHRONIZATION,
-    from_strings,
     to_strings,
 )
 
 __all__ = [
     "MARKER_FIELDS",
+    "TIMES",
     "AnyOf",
     "OwnedItem",
-    "changed_fields",
+    "changed_names",
+    "cut",
+    "event_fields",
+    "marker_fields",
     "new_item",
-    "remote_event",
 ]
 
 MAX_TEXT = 255
@@ -128,38 +130,42 @@ MARKER_FIELDS = [FieldPath(field=OwnedItem.get_field_by_fieldname(name)) for nam
 
 _UTC = EWSTimeZone("UTC")
 _FREE_BUSY = {"busy": "Busy", "free": "Free", "tentative": "Tentative"}
-_TIMES = frozenset({"start", "end", "start_timezone", "end_timezone", "is_all_day"})
+TIMES = frozenset({"start", "end", "start_timezone", "end_timezone", "is_all_day"})
+"""Written together: Exchange reads a start in the zone that it comes with, and shifts what it keeps."""
 
 
 def new_item(event: Event, marker: Marker) -> OwnedItem:
     """The item to create: what the event says, and the marker."""
-    return OwnedItem(**_fields(event), **_marker_fields(marker))
+    return OwnedItem(**event_fields(event), **marker_fields(marker))
 
 
-def changed_fields(event: Event, previous: Event | None, marker: Marker) -> dict[str, Any]:
-    """The fields in which the item for ``event`` differs from that for ``previous``, with new values.
+def changed_names(event: Event, previous: Event) -> set[str]:
+    """The names of the fields in which the items for the two events differ."""
+    fields, before = event_fields(event), event_fields(previous)
+    changed = {name for name, value in fields.items() if value != before[name]}
+    return changed | TIMES if changed & TIMES else changed
 
-    All fields, if ``previous`` is None. None as a value empties the field. Start, end and their zones
-    always go together: Exchange reads a start in the zone that it comes with, and shifts what it keeps.
-    The marker goes along with any change: an event that was adopted gets another synchronization, and
-    some clients drop properties that they do not know. Empty if nothing differs.
+
+def marker_fields(marker: Marker) -> dict[str, str]:
+    """The marker by field names.
+
+    It goes along with any change: some clients drop properties that they do not know.
     """
-    fields = _fields(event)
-    if previous is not None:
-        before = _fields(previous)
-        changed = {name for name, value in fields.items() if value != before[name]}
-        if changed & _TIMES:
-            changed |= _TIMES
-        fields = {name: value for name, value in fields.items() if name in changed}
-    return fields | _marker_fields(marker) if fields else {}
-
-
-def _marker_fields(marker: Marker) -> dict[str, str]:
     strings = to_strings(marker)
     return {field: strings[name] for field, name in _MARKER_NAMES.items()}
 
 
-def _fields(event: Event) -> dict[str, Any]:
+def cut(event: Event) -> Event:
+    """The event with no more of its title and categories than Exchange takes."""
+    title, categories = _cut(event.title), tuple(map(_cut, event.categories))
+    if (title, categories) == (event.title, event.categories):
+        return event
+    return msgspec.structs.replace(event, title=title, categories=categories)
+
+
+def event_fields(event: Event) -> dict[str, Any]:
+    """The event by field names; None is the value of a field that is empty."""
+    event = cut(event)
     zone = _zone(event.time_zone)
     if event.all_day:
         first, after_last = event.dates
@@ -167,9 +173,9 @@ def _fields(event: Event) -> dict[str, Any]:
     else:
         start, end = (_moment(moment, zone) for moment in (event.start, event.end))
     return {
-        "subject": _cut(event.title) or None,
+        "subject": event.title or None,
         "body": event.body or None,
-        "categories": [_cut(category) for category in event.categories] or None,
+        "categories": list(event.categories) or None,
         "start": start,
         "end": end,
         "is_all_day": event.all_day,
@@ -226,19 +232,3 @@ class AnyOf:
             equal.append(constant)
             parent.append(equal)
         return restriction
-
-
-def remote_event(element: etree._Element) -> RemoteEvent | None:
-    """The event in an item that was found, or None if it carries no complete marker."""
-    item_id = element.find(f"{{{TNS}}}ItemId")
-    marker = from_strings(dict(_properties(element)))
-    if item_id is None or marker is None:
-        return None
-    return RemoteEvent(id=item_id.get("Id", ""), version=item_id.get("ChangeKey"), marker=marker)
-
-
-def _properties(element: etree._Element) -> Iterator[tuple[str, str]]:
-    for prop in element.iterfind(f"{{{TNS}}}ExtendedProperty"):
-        uri = prop.find(f"{{{TNS}}}ExtendedFieldURI")
-        if uri is not None and uri.get("PropertySetId", "").casefold() == str(PROPERTY_SET):
-            yield uri.get("PropertyName", ""), prop.findtext(f"{{{TNS}}}Value") or ""

@@ -19,6 +19,7 @@ __all__ = [
     "is_conflict",
     "item_outcome",
     "no_right_to_write",
+    "not_found",
     "not_sent",
     "read_outcome",
     "stops",
@@ -210,6 +211,11 @@ def no_right_to_write() -> Refused:
         reason="The service account sees the calendar, but may not read and write it. Make it an Editor.",
         scope="mailbox",
     )
+
+
+def not_found(answer: Answer) -> bool:
+    """Whether there is no such item, or none that may be read: Exchange says the same of both."""
+    return answer.code in EVENT_GONE
 
 
 def is_conflict(outcome: Outcome) -> bool:

@@ -50,6 +50,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
+    def item(self) -> etree._Element:
+        """The item in it. Raises ``Malformed`` if there is none."""
+        element = self.message.find(f"{{{MNS}}}Items/*")
+        if element is None:
+            raise Malformed("an answer without an item")
+        return element
+
+    @property
     def item_id(self) -> tuple[str, str | None] | None:
         """The id and ChangeKey of the item in it, if there is one."""
         element = self.message.find(f"{{{MNS}}}Items/*/{{{TNS}}}ItemId")

@@ -117,20 +117,69 @@ def folder(id: str = "folder", rights: str | None = None) -> bytes:
 
 def found(id: str, marker: Marker | None, property_set: str = "7c6a1f52-4f0e-5d3b-9a2c-0b6d8e41a7f3") -> str:
     """An item of a page; without ``marker`` it is somebody's own."""
-    properties = ""
-    if marker is not None:
-        values = {
-            "RoosterInstance": marker.instance,
-            "RoosterSynchronization": str(marker.synchronization),
-            "RoosterEvent": marker.event,
-            "RoosterAttempt": marker.attempt.hex,
-        }
-        properties = "".join(
-            f'<t:ExtendedProperty><t:ExtendedFieldURI PropertySetId="{property_set}" PropertyName="{name}" '
-            f'PropertyType="String"/><t:Value>{value}</t:Value></t:ExtendedProperty>'
-            for name, value in values.items()
-        )
+    properties = "" if marker is None else _properties(marker, property_set)
     return f'<t:CalendarItem><t:ItemId Id="{id}" ChangeKey="ck-{id}"/>{properties}</t:CalendarItem>'
+
+
+def _properties(marker: Marker, property_set: str) -> str:
+    values = {
+        "RoosterInstance": marker.instance,
+        "RoosterSynchronization": str(marker.synchronization),
+        "RoosterEvent": marker.event,
+        "RoosterAttempt": marker.attempt.hex,
+    }
+    return "".join(
+        f'<t:ExtendedProperty><t:ExtendedFieldURI PropertySetId="{property_set}" PropertyName="{name}" '
+        f'PropertyType="String"/><t:Value>{value}</t:Value></t:ExtendedProperty>'
+        for name, value in values.items()
+    )
+
+
+def held(
+    id: str,
+    event: Event,
+    marker: Marker | None,
+    *,
+    version: str | None = None,
+    body: str | None = None,
+    zone: str = "W. Europe Standard Time",
+    free_busy: str = "Busy",
+) -> str:
+    """An item with all that Rooster owns; ``body`` in place of the event's, as the person left it."""
+    text = event.body if body is None else body
+    categories = "".join(f"<t:String>{category}</t:String>" for category in event.categories)
+    properties = "" if marker is None else _properties(marker, "7c6a1f52-4f0e-5d3b-9a2c-0b6d8e41a7f3")
+    return (
+        f'<t:CalendarItem><t:ItemId Id="{id}" ChangeKey="{version or f"ck-{id}"}"/>'
+        f'<t:Subject>{event.title}</t:Subject><t:Body BodyType="Text">{text}</t:Body>'
+        f"<t:Categories>{categories}</t:Categories>{properties}"
+        f"<t:Start>{event.start:%Y-%m-%dT%H:%M:%SZ}</t:Start><t:End>{event.end:%Y-%m-%dT%H:%M:%SZ}</t:End>"
+        f"<t:IsAllDayEvent>{str(event.all_day).lower()}</t:IsAllDayEvent>"
+        f"<t:LegacyFreeBusyStatus>{free_busy}</t:LegacyFreeBusyStatus><t:Location>{event.location}</t:Location>"
+        f'<t:StartTimeZone Id="{zone}" Name="A zone"/><t:EndTimeZone Id="{zone}" Name="A zone"/>'
+        "</t:CalendarItem>"
+    )
+
+
+def got(*items: str) -> bytes:
+    """The answer to a GetItem of these items; an item that is an error stays one."""
+    return response(
+        "GetItem",
+        *(
+            item if "ResponseCode" in item else success(payload=f"<m:Items>{item}</m:Items>")
+            for item in items
+        ),
+    )
+
+
+def get_any(request: etree._Element) -> bytes:
+    """Answers a GetItem of any items: each is the event with the number in its id, or the first one."""
+    ids = [item_id.get("Id", "") for item_id in request.findall(f"{M}ItemIds/{T}ItemId")]
+    return got(*(held(id, event(_number(id)), marker(_number(id))) for id in ids))
+
+
+def _number(id: str) -> int:
+    return int("".join(filter(str.isdigit, id)) or 1)
 
 
 def page(items: Sequence[str], *, total: int, next_offset: int, last: bool) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,6 +14,7 @@ from providers.contract import (
     Create,
     Delete,
     Done,
+    Event,
     Gone,
     Mailbox,
     ProviderError,
@@ -23,6 +25,7 @@ from providers.contract import (
     Update,
 )
 from providers.ews.adapter import EwsAdapter
+from providers.ews.reading import read_item
 from providers.ews.session import HttpStatus, NoAnswer
 from tests.clock import SettableClock
 from tests.unit.providers.ews_server import (
@@ -30,11 +33,15 @@ from tests.unit.providers.ews_server import (
     Responder,
     ScriptedEndpoint,
     T,
+    envelope,
     error,
     event,
     fault,
     folder,
     found,
+    get_any,
+    got,
+    held,
     marker,
     page,
     response,
@@ -150,7 +157,6 @@ async def test_nobody_is_sent_mail_and_deleted_events_do_not_fill_deleted_items(
     deletion, change, creation = endpoint.requests
     assert creation.get("SendMeetingInvitations") == "SendToNone"
     assert change.get("SendMeetingInvitationsOrCancellations") == "SendToNone"
-    assert change.get("ConflictResolution") == "AlwaysOverwrite"
     assert deletion.get("SendMeetingCancellations") == "SendToNone"
     assert deletion.get("DeleteType") == "SoftDelete"
 
@@ -171,27 +177,35 @@ async def test_impersonation_names_the_mailbox_and_delegation_does_not():
 @pytest.mark.skipif(not SCHEMA.exists(), reason=f"Microsoft's schemas are not at {SCHEMA}")
 async def test_every_request_is_valid_by_microsofts_schema():
     schema = etree.XMLSchema(etree.parse(SCHEMA))
-    unknown_before = Update(id="id-9", version=None, event=event(9), possible=(), marker=marker(9))
     bare = event(8, title="", location="", description="", categories=(), all_day=True)
-    emptied = Update(id="id-8", version="ck", event=bare, possible=(), marker=marker(8))
+    unread = Update(id="id-8", version=None, event=bare, possible=(event(8),), marker=marker(8))
     async with scripted(
         folder(),
         response("DeleteItem", success()),
-        response("GetItem", success("id-9", "v9")),
-        response("UpdateItem", success("id-1"), success("id-9"), success("id-8")),
+        get_any,
+        response("UpdateItem", success("id-1"), success("id-8")),
+        response("UpdateItem", success("id-2")),
         created,
-        page([], total=0, next_offset=0, last=True),
+        page([found("id-1", marker(1))], total=1, next_offset=1, last=True),
+        get_any,
         page([], total=0, next_offset=0, last=True),
     ) as (adapter, endpoint):
         await adapter.probe(ALICE.address)
         await adapter.apply(
             ALICE,
-            [create(1), Create(event=bare, marker=marker(8)), update(1), unknown_before, emptied, delete(1)],
+            [
+                create(1),
+                Create(event=bare, marker=marker(8)),
+                update(1),
+                update(2, version=None),
+                unread,
+                delete(1),
+            ],
         )
         await adapter.find(ALICE, "uni.example", [UUID(int=1), UUID(int=2)])
         assert [one async for one in adapter.list(ALICE, "uni.example")] == []
 
-    assert len(endpoint.requests) == 7
+    assert len(endpoint.requests) == 9
     for request in endpoint.requests:
         document = etree.fromstring(etree.tostring(request))
         assert schema.validate(document), schema.error_log
@@ -269,47 +283,199 @@ async def test_one_event_that_spoils_the_request_does_not_hold_up_the_others():
 
 # ── Updates and ChangeKeys ───────────────────────────────────────────────────────────────────────────────
 
+OUR_TEXT = "Bring two books."
 
-async def test_an_update_without_a_version_asks_for_it_first():
+
+def rewrite(number: int, version: str | None = "ck", **others: Any) -> Update:
+    """A change of the text, around which the person may have put notes."""
+    return Update(
+        id=f"id-{number}",
+        version=version,
+        event=event(number, description=OUR_TEXT),
+        possible=others.get("possible", (event(number),)),
+        marker=marker(number),
+    )
+
+
+def written(request: etree._Element) -> dict[str, list[tuple[str, str | None]]]:
+    """The fields that an UpdateItem sets, marker aside: names and texts by the id of the item."""
+    return {
+        change.find(f"{T}ItemId").get("Id"): [
+            (etree.QName(field).localname, field.text)
+            for field in change.iterfind(f"{T}Updates/{T}SetItemField/{T}CalendarItem/*")
+            if field.tag != f"{T}ExtendedProperty"
+        ]
+        for change in request.iter(f"{T}ItemChange")
+    }
+
+
+CONFLICT = error("ErrorIrresolvableConflict")
+UNCHANGED = event(1)
+
+
+async def test_an_item_that_has_moved_on_is_refused_by_exchange_itself():
+    async with scripted(response("UpdateItem", success("id-1", "v2"), success("id-2", "v2"))) as (
+        adapter,
+        endpoint,
+    ):
+        outcomes = await adapter.apply(ALICE, [update(1), rewrite(2)])
+
+    assert outcomes == [Done("id-1", "v2"), Done("id-2", "v2")]
+    assert endpoint.requests[0].get("ConflictResolution") == "NeverOverwrite"
+    assert {id.get("ChangeKey") for id in endpoint.requests[0].iter(f"{T}ItemId")} == {"ck"}
+
+
+async def test_a_text_that_the_person_added_to_is_read_and_merged():
+    noted = held("id-2", event(2), marker(2), version="theirs", body="Mine\nBring a book.\nToo")
     async with scripted(
-        response("GetItem", success("id-1", "current")), response("UpdateItem", success("id-1", "next"))
-    ) as (adapter, endpoint):
-        assert await adapter.apply(ALICE, [update(1, version=None)]) == [Done("id-1", "next")]
-
-    assert endpoint.requests[1].find(f".//{T}ItemId").get("ChangeKey") == "current"
-
-
-async def test_a_conflict_is_solved_with_the_change_key_of_the_moment():
-    async with scripted(
-        response("UpdateItem", success("id-1", "v2"), error("ErrorIrresolvableConflict")),
-        response("GetItem", success("id-2", "current")),
+        response("UpdateItem", success("id-1", "v2"), CONFLICT),
+        got(noted),
         response("UpdateItem", success("id-2", "v3")),
     ) as (adapter, endpoint):
-        outcomes = await adapter.apply(ALICE, [update(1), update(2)])
+        outcomes = await adapter.apply(ALICE, [rewrite(1), rewrite(2)])
 
-    assert outcomes == [Done("id-1", "v2"), Done("id-2", "v3")]
-    (again,) = endpoint.requests[2].findall(f".//{T}ItemId")
-    assert (again.get("Id"), again.get("ChangeKey")) == ("id-2", "current")
+    # No version for what holds notes now: the next change of the text must not rely on it.
+    assert outcomes == [Done("id-1", "v2"), Done("id-2", None)]
+    again = endpoint.requests[2]
+    assert written(again) == {"id-2": [("Body", f"Mine\n{OUR_TEXT}\nToo")]}
+    assert again.get("ConflictResolution") == "NeverOverwrite"
+    assert again.find(f".//{T}ItemId").get("ChangeKey") == "theirs"
 
 
-async def test_a_conflict_that_stays_is_refused_for_now():
+async def test_a_change_key_that_moved_by_itself_is_trusted_again():
     async with scripted(
-        response("UpdateItem", error("ErrorIrresolvableConflict")),
-        response("GetItem", success("id-1", "current")),
-        response("UpdateItem", error("ErrorIrresolvableConflict")),
-    ) as (adapter, _):
-        (outcome,) = await adapter.apply(ALICE, [update(1)])
+        response("UpdateItem", CONFLICT),
+        got(held("id-1", event(1), marker(1), version="moved")),
+        response("UpdateItem", success("id-1", "v3")),
+    ) as (adapter, endpoint):
+        assert await adapter.apply(ALICE, [rewrite(1)]) == [Done("id-1", "v3")]
+
+    assert written(endpoint.requests[2]) == {"id-1": [("Body", OUR_TEXT)]}
+
+
+async def test_a_text_of_unknown_version_is_read_first():
+    async with scripted(get_any, response("UpdateItem", success("id-1", "v2"))) as (adapter, endpoint):
+        assert await adapter.apply(ALICE, [rewrite(1, version=None)]) == [Done("id-1", "v2")]
+
+    assert endpoint.requests[1].find(f".//{T}ItemId").get("ChangeKey") == "ck-id-1"
+    assert endpoint.requests[0].findtext(f"{M}ItemShape/{T}BodyType") == "Text"
+
+
+async def test_other_fields_are_written_whatever_the_person_did_meanwhile():
+    async with scripted(response("UpdateItem", CONFLICT), response("UpdateItem", success("id-1", "v3"))) as (
+        adapter,
+        endpoint,
+    ):
+        assert await adapter.apply(ALICE, [update(1)]) == [Done("id-1", None)]
+
+    assert endpoint.requests[1].get("ConflictResolution") == "AlwaysOverwrite"
+    assert written(endpoint.requests[1]) == {"id-1": [("Subject", "Changed")]}
+
+
+async def test_other_fields_of_unknown_version_are_written_at_once():
+    async with scripted(response("UpdateItem", success("id-1", "v2"))) as (adapter, endpoint):
+        assert await adapter.apply(ALICE, [update(1, version=None)]) == [Done("id-1", None)]
+
+    assert endpoint.requests[0].get("ConflictResolution") == "AlwaysOverwrite"
+
+
+async def test_an_exchange_that_wants_a_change_key_even_so_gets_one():
+    async with scripted(
+        response("UpdateItem", error("ErrorChangeKeyRequired")),
+        get_any,
+        response("UpdateItem", success("id-1", "v2")),
+    ) as (adapter, endpoint):
+        assert await adapter.apply(ALICE, [update(1, version=None)]) == [Done("id-1", "v2")]
+
+    assert endpoint.requests[2].find(f".//{T}ItemId").get("ChangeKey") == "ck-id-1"
+
+
+@pytest.mark.parametrize("operation", [update, rewrite])
+async def test_a_conflict_that_stays_is_refused_for_now(operation: Callable[[int], Update]):
+    reading = [get_any] if operation is rewrite else []
+    async with scripted(response("UpdateItem", CONFLICT), *reading, response("UpdateItem", CONFLICT)) as (
+        adapter,
+        _,
+    ):
+        (outcome,) = await adapter.apply(ALICE, [operation(1)])
 
     assert isinstance(outcome, Refused)
     assert not outcome.permanent
+    assert outcome.code == "ErrorIrresolvableConflict"
+
+
+@pytest.mark.parametrize("possible", [(), (UNCHANGED, event(1, description=OUR_TEXT))])
+async def test_what_is_not_known_for_sure_is_read_and_only_the_difference_is_written(
+    possible: tuple[Event, ...],
+):
+    there = held("id-1", event(1, title="Theirs", description=OUR_TEXT), marker(1), version="v1")
+    async with scripted(got(there), response("UpdateItem", success("id-1", "v2"))) as (adapter, endpoint):
+        assert await adapter.apply(ALICE, [rewrite(1, possible=possible)]) == [Done("id-1", "v2")]
+
+    assert written(endpoint.requests[1]) == {"id-1": [("Subject", "Lecture 1")]}
+
+
+async def test_what_is_there_already_is_read_and_not_written():
+    there = held("id-1", event(1, description=OUR_TEXT), marker(1), version="v1")
+    async with scripted(got(there)) as (adapter, _):
+        assert await adapter.apply(ALICE, [rewrite(1, possible=())]) == [Done("id-1", "v1")]
+
+
+async def test_what_is_there_already_among_notes_has_no_version_to_rely_on():
+    there = held("id-1", event(1), marker(1), version="v1", body=f"{OUR_TEXT}\nMine")
+    async with scripted(got(there)) as (adapter, _):
+        assert await adapter.apply(ALICE, [rewrite(1, possible=())]) == [Done("id-1", None)]
+
+
+async def test_a_marker_of_another_synchronization_is_written_even_alone():
+    there = held("id-1", event(1, description=OUR_TEXT), marker(1, synchronization=3))
+    async with scripted(got(there), response("UpdateItem", success("id-1", "v2"))) as (adapter, endpoint):
+        assert await adapter.apply(ALICE, [rewrite(1, possible=())]) == [Done("id-1", "v2")]
+
+    assert len(endpoint.requests[1].findall(f".//{T}ExtendedProperty")) == 4
+
+
+async def test_no_update_ever_touches_a_reminder():
+    nothing_right = event(9, title="x", location="x", show_as="free", time_zone="UTC", categories=())
+    there = held("id-1", nothing_right, None, zone="UTC", free_busy="Free")
+    async with scripted(got(there), response("UpdateItem", success("id-1", "v2"))) as (adapter, endpoint):
+        await adapter.apply(ALICE, [rewrite(1, possible=())])
+
+    names = {name for name, _ in written(endpoint.requests[1])["id-1"]}
+    assert names == {
+        "Subject", "Body", "Categories", "Start", "End", "IsAllDayEvent", "LegacyFreeBusyStatus", "Location",
+        "StartTimeZone", "EndTimeZone",
+    }  # fmt: skip
+
+
+async def test_only_what_must_be_read_is_read_and_all_in_one_request():
+    async with scripted(
+        get_any,
+        response("UpdateItem", *(success(f"id-{n}", "v2") for n in (1, 2, 4))),
+        response("UpdateItem", success("id-3", "v2")),
+    ) as (adapter, endpoint):
+        outcomes = await adapter.apply(
+            ALICE,
+            [rewrite(1), rewrite(2, version=None), update(3, version=None), rewrite(4, possible=())],
+        )
+
+    assert outcomes == [Done("id-1", "v2"), Done("id-2", "v2"), Done("id-3", None), Done("id-4", None)]
+    assert [id.get("Id") for id in endpoint.requests[0].iter(f"{T}ItemId")] == ["id-2", "id-4"]
 
 
 async def test_an_update_that_was_never_sent_is_not_unknown():
     async with scripted(NoAnswer("dropped")) as (adapter, endpoint):
-        outcomes = await adapter.apply(ALICE, [update(1, version=None)])
+        outcomes = await adapter.apply(ALICE, [rewrite(1, version=None)])
 
     assert endpoint.operations == ["GetItem"]
     assert isinstance(outcomes[0], Throttled)
+
+
+async def test_an_item_that_cannot_be_made_out_is_not_written():
+    async with scripted(response("GetItem", success("id-1", "v1"))) as (adapter, _):
+        (outcome,) = await adapter.apply(ALICE, [rewrite(1, version=None)])
+
+    assert isinstance(outcome, Throttled)
 
 
 # ── What is gone, and what only seems so ─────────────────────────────────────────────────────────────────
@@ -417,13 +583,14 @@ async def test_a_probe_that_fails_says_why(answer: bytes | Exception, expected: 
 
 
 def remote(id: str, number: int) -> RemoteEvent:
-    return RemoteEvent(id=id, version=f"ck-{id}", marker=marker(number))
+    content = read_item(etree.fromstring(envelope(held(id, event(number), marker(number))))[0][0]).content
+    return RemoteEvent(id=id, version=f"ck-{id}", marker=marker(number), content=content)
 
 
 async def test_find_gives_copies_too_and_nothing_that_exchange_merely_thinks_alike():
     other = marker(1, instance="UNI.example")
     items = [found("a", marker(1)), found("copy", marker(1)), found("b", other), found("c", None)]
-    async with scripted(page(items, total=4, next_offset=4, last=True)) as (adapter, endpoint):
+    async with scripted(page(items, total=4, next_offset=4, last=True), get_any) as (adapter, endpoint):
         events = await adapter.find(ALICE, "uni.example", [UUID(int=1)])
 
     assert events == [remote("a", 1), remote("copy", 1)]
@@ -446,7 +613,7 @@ async def test_find_of_nothing_asks_nothing():
 
 async def test_a_find_that_fails_on_a_later_page_is_no_answer():
     first = page([found("a", marker(1))], total=2, next_offset=1, last=False)
-    async with scripted(first, fault("ErrorServerBusy")) as (adapter, _):
+    async with scripted(first, get_any, fault("ErrorServerBusy")) as (adapter, _):
         with pytest.raises(ProviderError) as caught:
             await adapter.find(ALICE, "uni.example", [UUID(int=1)])
 
@@ -478,10 +645,10 @@ async def listed(adapter: EwsAdapter) -> list[int]:
 async def test_list_goes_page_by_page():
     calendar = list(range(1, 6))
     answer = paged((calendar, 2), (calendar, 2), (calendar, 2))
-    async with scripted(answer, answer, answer) as (adapter, endpoint):
+    async with scripted(*[answer, get_any] * 3) as (adapter, endpoint):
         assert await listed(adapter) == [1, 2, 3, 4, 5]
 
-    views = [request.find(f"{M}IndexedPageItemView") for request in endpoint.requests]
+    views = [request.find(f"{M}IndexedPageItemView") for request in endpoint.requests[::2]]
     assert [view.get("Offset") for view in views] == ["0", "2", "4"]
     assert {view.get("MaxEntriesReturned") for view in views} == {"250"}
 
@@ -490,7 +657,7 @@ async def test_list_misses_nothing_when_events_vanish_between_the_pages():
     # 1 goes after the first page, so that 3 slips to where the list has been already.
     before, after = [1, 2, 3, 4, 5], [2, 3, 4, 5]
     answer = paged((before, 2), (after, 2), (after, 2), (after, 2))
-    async with scripted(*[answer] * 4) as (adapter, _):
+    async with scripted(*[answer, get_any] * 3, answer) as (adapter, _):
         assert sorted(await listed(adapter)) == [1, 2, 3, 4, 5]
 
 
@@ -498,7 +665,7 @@ async def test_list_of_a_calendar_that_never_holds_still_is_no_answer():
     def restless(request: etree._Element) -> bytes:
         return page([found("id-1", marker(1))], total=2, next_offset=1, last=True)
 
-    async with scripted(*[restless] * 20) as (adapter, _):
+    async with scripted(restless, get_any, *[restless] * 19) as (adapter, _):
         with pytest.raises(ProviderError) as caught:
             await listed(adapter)
 
@@ -507,8 +674,47 @@ async def test_list_of_a_calendar_that_never_holds_still_is_no_answer():
 
 async def test_list_ends_where_the_offset_does_not_move():
     stuck = page([found("id-1", marker(1))], total=1, next_offset=0, last=False)
-    async with scripted(stuck) as (adapter, _):
+    async with scripted(stuck, get_any) as (adapter, _):
         assert await listed(adapter) == [1]
+
+
+def two_on_a_page(request: etree._Element) -> bytes:
+    return page([found("id-1", marker(1)), found("id-2", marker(2))], total=2, next_offset=2, last=True)
+
+
+async def test_an_event_that_vanishes_while_it_is_read_is_looked_for_once_more():
+    one = page([found("id-1", marker(1))], total=1, next_offset=1, last=True)
+    half = got(held("id-1", event(1), marker(1)), error("ErrorItemNotFound"))
+    async with scripted(two_on_a_page, half, one) as (adapter, _):
+        assert await listed(adapter) == [1]
+
+
+async def test_events_that_may_not_be_read_any_more_are_no_empty_calendar():
+    gone = got(error("ErrorItemNotFound"), error("ErrorItemNotFound"))
+    async with scripted(two_on_a_page, gone, response("FindItem", error("ErrorAccessDenied"))) as (
+        adapter,
+        _,
+    ):
+        with pytest.raises(ProviderError) as caught:
+            await listed(adapter)
+
+    assert isinstance(caught.value.outcome, Refused)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        got(held("id-1", event(1), marker(1)), error("ErrorServerBusy")),
+        response("GetItem", success("id-1"), success("id-2")),
+        NoAnswer("dropped"),
+    ],
+)
+async def test_a_page_of_which_not_all_can_be_read_is_no_answer(answer: bytes | Exception):
+    async with scripted(two_on_a_page, answer) as (adapter, _):
+        with pytest.raises(ProviderError) as caught:
+            await listed(adapter)
+
+    assert isinstance(caught.value.outcome, Throttled | Unknown)
 
 
 # ── Accounts ─────────────────────────────────────────────────────────────────────────────────────────────

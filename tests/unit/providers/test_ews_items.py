@@ -1,4 +1,4 @@
-"""What an event looks like in the requests to Exchange, and how a found item is read."""
+"""What an event looks like in the requests to Exchange."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -9,8 +9,8 @@ from lxml import etree
 from msgspec.structs import replace
 
 from providers.contract import Event
-from providers.ews.items import changed_fields, new_item, remote_event
-from tests.unit.providers.ews_server import T, envelope, event, found, marker
+from providers.ews.items import TIMES, changed_names, new_item
+from tests.unit.providers.ews_server import T, event, marker
 
 VERSION = Version(build=EXCHANGE_2013_SP1, api_version="Exchange2013_SP1")
 
@@ -117,18 +117,13 @@ def test_a_title_of_just_the_length_that_exchange_takes_is_left_alone():
     assert text(created(event(1, title="x" * 255)), "Subject") == "x" * 255
 
 
-def test_only_what_differs_is_changed_and_the_marker_goes_along():
+def test_only_what_differs_is_changed():
     before = event()
-    changed = changed_fields(replace(before, title="New", location=""), before, marker(synchronization=9))
 
-    assert changed == {
-        "subject": "New",
-        "location": None,
-        "instance": "uni.example",
-        "synchronization": "9",
-        "event": "uid-1",
-        "attempt": "0" * 31 + "1",
-    }
+    assert changed_names(replace(before, title="New", location=""), before) == {"subject", "location"}
+    assert changed_names(replace(before, url="https://uni.example/"), before) == {"body"}
+    assert changed_names(replace(before, show_as="free"), before) == {"legacy_free_busy_status"}
+    assert changed_names(replace(before, categories=()), before) == {"categories"}
 
 
 @pytest.mark.parametrize(
@@ -146,41 +141,10 @@ def test_only_what_differs_is_changed_and_the_marker_goes_along():
 )
 def test_a_change_of_time_sends_start_end_and_zones_together(changes: dict):
     before = event()
-    changed = changed_fields(replace(before, **changes), before, marker())
 
-    assert {"start", "end", "is_all_day", "start_timezone", "end_timezone"} <= changed.keys()
-    assert not {"subject", "body", "location", "categories"} & changed.keys()
-
-
-def test_all_owned_fields_are_changed_if_it_is_not_known_what_is_there():
-    changed = changed_fields(event(1, location=""), None, marker())
-
-    assert changed["location"] is None
-    assert {"subject", "body", "categories", "start", "end", "legacy_free_busy_status"} <= changed.keys()
+    assert changed_names(replace(before, **changes), before) == TIMES
 
 
 def test_nothing_is_changed_where_exchange_sees_no_difference():
-    assert changed_fields(event(1, status="tentative"), event(1), marker()) == {}
-
-
-def test_no_change_ever_touches_a_reminder():
-    assert not {name for name in changed_fields(event(), None, marker()) if "reminder" in name}
-
-
-def item(xml: str) -> etree._Element:
-    return etree.fromstring(envelope(xml))[0][0]
-
-
-def test_a_found_item_is_read_with_its_marker():
-    read = remote_event(item(found("id-1", marker(1))))
-
-    assert (read.id, read.version, read.marker) == ("id-1", "ck-id-1", marker(1))
-
-
-def test_the_property_set_is_recognised_in_capitals_too():
-    assert remote_event(item(found("id", marker(), "7C6A1F52-4F0E-5D3B-9A2C-0B6D8E41A7F3"))) is not None
-
-
-def test_an_item_without_our_marker_is_none_of_ours():
-    assert remote_event(item(found("id", None))) is None
-    assert remote_event(item(found("id", marker(), "00000000-4f0e-5d3b-9a2c-0b6d8e41a7f3"))) is None
+    assert changed_names(event(1, status="tentative"), event(1)) == set()
+    assert changed_names(event(1, title="x" * 300), event(1, title="x" * 301)) == set()
