@@ -36,6 +36,7 @@ __all__ = [
     "ConfigError",
     "DatabaseSettings",
     "Providers",
+    "RunSettings",
     "SourceSettings",
     "SyncSettings",
     "TimetableSettings",
@@ -134,6 +135,8 @@ class SyncSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """After this long, a mailbox is compared with its timetable although nobody asked."""
     lease_seconds: Annotated[int, msgspec.Meta(ge=5)] = 60
     """A mailbox whose worker has not been heard of for this long goes to another one."""
+    bulk_concurrency: Count = 10
+    """Mailboxes that POST /synchronizations/sync has visited at once, in the whole installation."""
     probe_timeout_seconds: Seconds = 10
     """How long PUT /synchronizations waits for the provider's proof of access."""
     people: Literal["restore", "respect", "report"] = "restore"
@@ -141,6 +144,13 @@ class SyncSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     it is put back; or it stays as they left it until it changes in the timetable; or it is only counted."""
     refresh_wait_seconds: Seconds = 5
     """How long POST …/refresh waits for the end before it answers with the run."""
+
+
+class RunSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[runs]``: what is remembered of work that is done."""
+
+    keep_days: Annotated[int, msgspec.Meta(ge=1, le=3660)] = 90
+    """How long runs that have ended, and the history of events, can be looked at."""
 
 
 class Config(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -158,6 +168,7 @@ class Config(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sources: SourceSettings = SourceSettings()
     timetables: TimetableSettings = TimetableSettings()
     sync: SyncSettings = SyncSettings()
+    runs: RunSettings = RunSettings()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.:@/+-]*", self.instance, re.ASCII):

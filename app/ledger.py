@@ -15,6 +15,7 @@ from asyncpg import Record
 
 from app.database.queries import query
 from app.database.types import Connection, Pool
+from app.history import FOUND, LOST, NOT_DONE, STILL_UNKNOWN, VANISHED, Answer, note
 from providers.contract import (
     Create,
     Delete,
@@ -93,6 +94,8 @@ class Answers(msgspec.Struct, kw_only=True):
     unsent: list[int] = []
     refused: dict[int, tuple[Refused, datetime | None]] = {}
     """With the time of the next try; None: not before the content changes."""
+    history: dict[int, Answer] = {}
+    """All of them, and those that stay unknown, as the history keeps them."""
 
 
 def _operation(row: Record, instance: str) -> Operation:
@@ -186,10 +189,20 @@ class Ledger:
             for row in rows
         ]
 
-    async def settle(self, settlement: Settlement, look_again_at: datetime) -> None:
+    async def settle(self, settlement: Settlement, now: datetime, look_again_at: datetime) -> None:
         """Note the truth about what was unknown, all at once."""
         created, updated = settlement.created, settlement.updated
+        answers = {id: msgspec.structs.replace(FOUND, remote_id=event.id) for id, event in created.items()}
+        for ids, answer in (
+            (updated, STILL_UNKNOWN),
+            (settlement.lost, LOST),
+            (settlement.resend, NOT_DONE),
+            (settlement.vanished, VANISHED),
+            (settlement.deleted, FOUND),
+        ):
+            answers |= dict.fromkeys(ids, answer)
         async with self.transaction() as (connection, _):
+            await note(connection, answers, now)
             await connection.execute(
                 query("ledger.settle_created"),
                 list(created),
@@ -263,6 +276,7 @@ class Ledger:
 
     async def answered(self, connection: Connection, answers: Answers, now: datetime) -> None:
         """Note what the provider answered, as part of the caller's ``transaction``."""
+        await note(connection, answers.history, now)
         written = answers.written
         if written:
             await connection.execute(

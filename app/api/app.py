@@ -27,7 +27,7 @@ from app.api.v0_users import user_handlers
 from app.clock import Clock
 from app.config import Config
 from app.database.types import Pool
-from app.provisioning.runs import RunWatcher
+from app.provisioning.watching import RunWatcher
 from providers.contract import Adapter
 
 __all__ = ["create_app"]

@@ -10,7 +10,7 @@ from app.api.auth import Caller
 from app.clock import Clock
 from app.config import Config
 from app.database.types import Pool
-from app.provisioning.runs import RunWatcher
+from app.provisioning.watching import RunWatcher
 from providers.contract import Adapter
 
 __all__ = [

@@ -6,7 +6,7 @@ from litestar import get
 from litestar.params import PathParameter, QueryParameter
 
 from app.api.auth import staff_only
-from app.api.dependencies import InjectedCaller, InjectedPool
+from app.api.dependencies import InjectedCaller, InjectedClock, InjectedPool
 from app.api.openapi import problems
 from app.errors import Forbidden
 from app.provisioning import runs
@@ -20,12 +20,13 @@ TAGS = ["Runs"]
 @get("/runs", guards=[staff_only], tags=TAGS, summary="All runs, the latest first", responses=problems())
 async def list_runs(
     pool: InjectedPool,
+    clock: InjectedClock,
     limit: Annotated[int, QueryParameter(description="Runs on a page.", ge=1, le=1000)] = 100,
     cursor: Annotated[
         str | None, QueryParameter(description="`next` of the page before.", pattern=r"^[0-9]{1,18}$")
     ] = None,
 ) -> RunPage:
-    return await runs.page(pool, limit, cursor)
+    return await runs.page(pool, limit, cursor, clock())
 
 
 @get(
@@ -38,9 +39,10 @@ async def list_runs(
 async def get_run(
     id: Annotated[int, PathParameter(description="As Operation-Location or POST …/sync gave it.")],
     pool: InjectedPool,
+    clock: InjectedClock,
     caller: InjectedCaller,
 ) -> Run:
-    run = await runs.find(pool, id)
+    run = await runs.find(pool, id, clock())
     if caller.role == "frontend" and not (
         caller.requested and await runs.concerns_only(pool, id, caller.requested)
     ):

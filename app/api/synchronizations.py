@@ -9,7 +9,13 @@ from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, Requ
 from litestar.params import JSONBody, QueryParameter
 
 from app.api.auth import admin_only, staff_only
-from app.api.dependencies import InjectedCaller, InjectedClock, InjectedPool
+from app.api.dependencies import (
+    InjectedAdapters,
+    InjectedCaller,
+    InjectedClock,
+    InjectedConfig,
+    InjectedPool,
+)
 from app.api.openapi import UnlinkOperation, array, problems, text
 from app.api.unlinking import UnlinkMode, only_parameter
 from app.api.v0_synchronizations import SynchronizationId
@@ -152,7 +158,12 @@ class SyncOperation(Operation):
     responses=problems(409, 413, 422),
 )
 async def sync(
-    data: JSONBody[Choice], pool: InjectedPool, caller: InjectedCaller, clock: InjectedClock
+    data: JSONBody[Choice],
+    pool: InjectedPool,
+    adapters: InjectedAdapters,
+    config: InjectedConfig,
+    caller: InjectedCaller,
+    clock: InjectedClock,
 ) -> Started:
     chosen = (data.synchronizations, data.users, data.types, data.all or None)
     if sum(choice is not None for choice in chosen) != 1:
@@ -162,7 +173,13 @@ async def sync(
     if caller.role == "frontend":
         await _require_own(data, pool, caller)
     run = await runs.start_sync(
-        pool, clock, ids=data.synchronizations, usernames=data.users, types=data.types
+        pool,
+        clock,
+        ids=data.synchronizations,
+        usernames=data.users,
+        types=data.types,
+        known_types=adapters,
+        at_once=config.sync.bulk_concurrency,
     )
     return Started(run)
 

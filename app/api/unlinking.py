@@ -8,7 +8,7 @@ from litestar.datastructures import ResponseHeader
 from litestar.params import HeaderParameter, QueryParameter
 
 from app.errors import BadRequest
-from app.provisioning.runs import RunWatcher
+from app.provisioning.watching import RunWatcher
 
 __all__ = ["UNLINK_HEADERS", "Prefer", "UnlinkMode", "only_parameter", "unlinked"]
 

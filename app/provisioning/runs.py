@@ -1,10 +1,7 @@
 """Runs: work that takes longer than a request, for people to watch and to wait for (CONTRACT §6)."""
 
-import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
 
 import asyncpg
 import msgspec
@@ -16,10 +13,22 @@ from app.errors import BadRequest, Conflict, Invalid, NotFound, Problem
 from app.provisioning.synchronizations import MAX_ID
 from app.provisioning.text import is_username
 
-__all__ = ["ActiveRun", "Run", "RunCounts", "RunError", "RunPage", "RunWatcher", "find", "page", "start_sync"]
+__all__ = [
+    "ActiveRun",
+    "Run",
+    "RunCounts",
+    "RunError",
+    "RunPage",
+    "cancel",
+    "concerns_only",
+    "continue_active",
+    "continue_sync",
+    "find",
+    "page",
+    "start_sync",
+]
 
 MAX_ERRORS = 100
-CHANNEL = "rooster_run"
 
 
 class RunCounts(msgspec.Struct, frozen=True):
@@ -39,7 +48,12 @@ class RunError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A run. ``progress`` is the share of its mailboxes that were visited, 0 to 1. Times are in UTC."""
+    """A run. Times are in UTC.
+
+    ``progress`` is the share of its work that is done, 0 to 1: of the mailboxes to visit, or of the events
+    to take out. ``estimated_end`` is when it is done if it goes on as it has so far; null where that
+    cannot be said. State: ``active``, ``done``, ``failed`` or ``cancelled``.
+    """
 
     id: int
     kind: str
@@ -48,6 +62,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     finished_at: datetime | None
     counts: RunCounts
     progress: float
+    estimated_end: datetime | None
     errors: list[RunError]
 
 
@@ -71,7 +86,14 @@ def not_found() -> NotFound:
     return NotFound("run_not_found", "There is no run with this id.")
 
 
-def _run(row: "asyncpg.Record", errors: list[RunError]) -> Run:
+def _run(row: "asyncpg.Record", errors: list[RunError], now: datetime) -> Run:
+    done, total = row["done"], row["total"]
+    if row["kind"] == "unlink":
+        # Its mailboxes say little: mostly it is one. Its events say how far it is.
+        done, total = row["removed"] or done, row["removed"] + row["to_remove"] or total
+    estimated_end = None
+    if row["state"] == "active" and 0 < done <= total:
+        estimated_end = now + (now - row["created_at"]) * ((total - done) / done)
     return Run(
         id=row["id"],
         kind=row["kind"],
@@ -79,12 +101,13 @@ def _run(row: "asyncpg.Record", errors: list[RunError]) -> Run:
         created_at=row["created_at"],
         finished_at=row["finished_at"],
         counts=RunCounts(total=row["total"], done=row["done"], removed=row["removed"]),
-        progress=1.0 if row["state"] == "done" else round(row["done"] / max(row["total"], 1), 4),
+        progress=1.0 if row["state"] == "done" else round(min(done / max(total, 1), 1.0), 4),
+        estimated_end=estimated_end,
         errors=errors or ([RunError(detail=row["last_error"])] if row["last_error"] else []),
     )
 
 
-async def find(pool: Pool, id: int) -> Run:
+async def find(pool: Pool, id: int, now: datetime) -> Run:
     """A run with what went wrong in its mailboxes, at most 100 of them. Raises NotFound."""
     row = await pool.fetchrow(query("runs.find"), id) if 0 < id <= MAX_ID else None
     if row is None:
@@ -93,10 +116,10 @@ async def find(pool: Pool, id: int) -> Run:
         RunError(detail=error["error"], type=error["type"], address=error["address"])
         for error in await pool.fetch(query("runs.errors"), id, MAX_ERRORS)
     ]
-    return _run(row, errors)
+    return _run(row, errors, now)
 
 
-async def page(pool: Pool, limit: int, cursor: str | None) -> RunPage:
+async def page(pool: Pool, limit: int, cursor: str | None, now: datetime) -> RunPage:
     """A page of runs. Raises BadRequest for a cursor that is no page's ``next``."""
     before = MAX_ID
     if cursor is not None:
@@ -105,9 +128,28 @@ async def page(pool: Pool, limit: int, cursor: str | None) -> RunPage:
         before = int(cursor)
     rows = await pool.fetch(query("runs.page"), before, limit + 1)
     return RunPage(
-        runs=[_run(row, []) for row in rows[:limit]],
+        runs=[_run(row, [], now) for row in rows[:limit]],
         next=str(rows[limit - 1]["id"]) if len(rows) > limit else None,
     )
+
+
+async def cancel(pool: Pool, id: int, now: datetime) -> Run:
+    """End a bulk sync or a refresh as it is; mailboxes that were not visited yet are struck off.
+
+    What is being done in a mailbox at this moment is finished. Nothing happens if it was cancelled already.
+    Raises NotFound, and Conflict where the run has ended otherwise or is an unlinking.
+    """
+    run = await find(pool, id, now)
+    if run.kind == "unlink":
+        raise Conflict(
+            "unlink_not_cancellable",
+            "An unlinking is a promise to whoever asked for it: it goes on until it is done.",
+        )
+    await pool.execute(query("runs.cancel"), id, now)
+    run = await find(pool, id, now)
+    if run.state != "cancelled":
+        raise Conflict("run_ended", f"Run {id} is {run.state}: there is nothing left to cancel.")
+    return run
 
 
 async def concerns_only(pool: Pool, id: int, username: str) -> bool:
@@ -122,28 +164,59 @@ async def start_sync(
     ids: Sequence[int] | None = None,
     usernames: Sequence[str] | None = None,
     types: Sequence[str] | None = None,
+    known_types: Collection[str] | None = None,
+    at_once: int = 10,
 ) -> int:
     """Visit the mailboxes of the enabled synchronizations chosen so (no choice: of all); returns the run.
 
-    Raises ActiveRun while a bulk sync is active, and Invalid if one of ``ids`` is not a current
-    synchronization, or a username or type cannot be one.
+    So many mailboxes ``at_once``: whenever one was visited, the next is woken. Those of types that are not
+    ``known_types`` are left out: nobody would ever visit them. Raises ActiveRun while a bulk sync is
+    active, and Invalid if one of ``ids`` is not a current synchronization, or a username or type cannot
+    be one.
     """
     for field, texts in (("users", usernames or ()), ("types", types or ())):
         if not all(map(is_username, texts)):
             raise Invalid("invalid_selection", f"{field}: expected texts of 1 to 255 printable characters.")
-    async with pool.acquire() as connection, connection.transaction():
+    async with pool.acquire() as connection:
+        await _refuse_if_active(connection)
         if ids is not None:
             await _require(connection, ids)
         now = clock()
-        run: int | None = None
-        while run is None:
-            run = await connection.fetchval(query("runs.start_sync"), now)
-            if run is None:
-                active: int | None = await connection.fetchval(query("runs.active_sync"))
-                if active is not None:
-                    raise ActiveRun(active)
-        await connection.execute(query("runs.enlist"), run, now, ids, usernames, types)
+        # The run is committed before its mailboxes are looked for, however many those are: whoever asks
+        # meanwhile is told of it at once. If we die here, a worker goes on with it.
+        async with connection.transaction():
+            run: int | None = None
+            while run is None:
+                run = await connection.fetchval(query("runs.start_sync"), now)
+                if run is None:
+                    await _refuse_if_active(connection)
+            known = None if known_types is None else sorted(known_types)
+            await connection.execute(query("runs.choose"), run, ids, usernames, types, known)
+        await continue_sync(connection, run, at_once, now)
         return run
+
+
+async def continue_sync(connection: Connection, run: int, at_once: int, now: datetime) -> None:
+    """Enlist the mailboxes of a bulk sync if nobody has yet, and wake the next ones if there is room.
+
+    Whoever does it, and however often, the run goes on as if it had been done once.
+    """
+    await connection.execute(query("runs.enlist"), run, now)
+    await connection.execute(query("runs.feed"), run, at_once, now)
+
+
+async def continue_active(pool: Pool, at_once: int, now: datetime) -> None:
+    """Go on with the active bulk sync, in case whoever was to do that has died."""
+    async with pool.acquire() as connection:
+        run: int | None = await connection.fetchval(query("runs.active_sync"))
+        if run is not None:
+            await continue_sync(connection, run, at_once, now)
+
+
+async def _refuse_if_active(connection: Connection) -> None:
+    active: int | None = await connection.fetchval(query("runs.active_sync"))
+    if active is not None:
+        raise ActiveRun(active)
 
 
 async def _require(connection: Connection, ids: Sequence[int]) -> None:
@@ -156,77 +229,3 @@ async def _require(connection: Connection, ids: Sequence[int]) -> None:
     )
     if problems:
         raise Invalid("unknown_synchronizations", "Nothing was started: see problems.", problems[:100])
-
-
-class RunWatcher:
-    """Waits for runs to end, by one connection that listens for all of them.
-
-    The connection is taken from the pool at the first wait, and anew whenever it was lost.
-    """
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._waiting: dict[int, set[asyncio.Event]] = {}
-        self._opening = asyncio.Lock()
-        self._connection: Any = None
-        self._closed = False
-
-    async def wait(self, run: int, seconds: float) -> bool:
-        """Wait until the run has ended, at most so long. Returns whether it has.
-
-        Ends early when the watcher is closed: nothing holds up the end of the process.
-        """
-        heard = asyncio.Event()
-        self._waiting.setdefault(run, set()).add(heard)
-        try:
-            async with asyncio.timeout(seconds):
-                while not self._closed:
-                    await self._listen()
-                    # Looked at only now: what ends before we listen is not missed, nor what ends after.
-                    if not await self._pool.fetchval(query("runs.is_active"), run):
-                        return True
-                    await heard.wait()
-                    heard.clear()
-        except TimeoutError:
-            pass
-        finally:
-            self._waiting[run].discard(heard)
-            if not self._waiting[run]:
-                del self._waiting[run]
-        return not await self._pool.fetchval(query("runs.is_active"), run)
-
-    async def close(self) -> None:
-        """Let go of everybody who waits, and of the connection."""
-        self._closed = True
-        self._wake_all()
-        async with self._opening:
-            connection, self._connection = self._connection, None
-            if connection is not None and not connection.is_closed():
-                connection.remove_termination_listener(self._lost)
-                with suppress(asyncpg.InterfaceError):
-                    await connection.remove_listener(CHANNEL, self._heard)
-                await self._pool.release(connection)
-
-    async def _listen(self) -> None:
-        async with self._opening:
-            if self._connection is None and not self._closed:
-                connection = await self._pool.acquire()
-                connection.add_termination_listener(self._lost)
-                await connection.add_listener(CHANNEL, self._heard)
-                self._connection = connection
-
-    def _heard(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
-        if str(payload).isdigit():
-            for event in self._waiting.get(int(str(payload)), ()):
-                event.set()
-
-    def _lost(self, connection: object) -> None:
-        """The connection broke: whoever waits looks again, over a new one."""
-        if connection is self._connection:
-            self._connection = None
-        self._wake_all()
-
-    def _wake_all(self) -> None:
-        for events in self._waiting.values():
-            for event in events:
-                event.set()

@@ -14,7 +14,8 @@ import msgspec
 from app.clock import Clock
 from app.config import Config
 from app.database.queries import query
-from app.database.types import Pool
+from app.database.types import Connection, Pool
+from app.history import GONE_BEFORE, VANISHED, answer_of
 from app.ledger import Answers, Lease, LeaseLost, Ledger, Sent
 from app.sync.metrics import OPERATIONS
 from app.sync.pacing import Block, Pacer
@@ -22,6 +23,7 @@ from app.sync.refresh import refresh_if_asked
 from app.sync.settle import remove_late_arrivals, settle_unknown
 from providers.contract import (
     Adapter,
+    Create,
     Delete,
     Done,
     Gone,
@@ -166,7 +168,7 @@ class Run:
             await connection.execute(query("reports.merged"), known, now)
             await connection.execute(query("mailboxes.retire"), lease.mailbox_id)
             # A bulk sync that was to visit this mailbox need not wait for it any more.
-            await connection.execute(query("runs.visited"), lease.mailbox_id, LAST_WAKE, now, None)
+            await self._visited(connection, LAST_WAKE, now, None)
             await connection.execute("SELECT pg_notify('rooster_due', '')")
         return Ending(status=None, due_at=None)
 
@@ -209,6 +211,7 @@ class Run:
         for item, outcome in zip(sent, outcomes, strict=True):
             kind = type(item.operation).__name__.lower()
             OPERATIONS.labels(self._adapter.type, kind, type(outcome).__name__.lower()).inc()
+            answers.history[item.id] = answer_of(outcome, created=isinstance(item.operation, Create))
             match outcome:
                 case Done():
                     self._progress = True
@@ -218,8 +221,10 @@ class Run:
                         answers.written[item.id] = outcome
                 case Gone(what="event") if isinstance(item.operation, Delete):
                     answers.deleted.append(item.id)
+                    answers.history[item.id] = GONE_BEFORE
                 case Gone(what="event"):
                     answers.vanished.append(item.id)
+                    answers.history[item.id] = VANISHED
                 case Refused(scope="event"):
                     retry_at = None
                     if isinstance(item.operation, Delete) or not outcome.permanent:
@@ -311,8 +316,14 @@ class Run:
             for run_id in sorted({row["run_id"] for row in runs}):
                 await connection.execute(query("runs.finish_if_done"), run_id, now)
             if ending.status is not None:
-                await connection.execute(query("runs.visited"), mailbox_id, self._wake, now, ending.error)
+                await self._visited(connection, self._wake, now, ending.error)
             await self._ledger.release(connection, ending.due_at, self._wake, ending.attempts, now)
+
+    async def _visited(self, connection: Connection, wake: int, now: datetime, error: str | None) -> None:
+        """Tell the bulk sync that waits for this mailbox, if one does; it wakes its next ones then."""
+        at_once = self._config.sync.bulk_concurrency
+        for row in await connection.fetch(query("runs.visited"), self._lease.mailbox_id, wake, now, error):
+            await connection.execute(query("runs.feed"), row["id"], at_once, now)
 
 
 def _urgency(stop: Stop) -> tuple[int, float]:

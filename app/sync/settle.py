@@ -32,7 +32,7 @@ async def settle_unknown(
     if entries:
         found = await adapter.find(mailbox, instance, [entry.attempt for entry in entries])
         settlement = compare(entries, found, idempotent_create=adapter.idempotent_create)
-        await ledger.settle(settlement, look_again_at=now + LOOK_AGAIN)
+        await ledger.settle(settlement, now, look_again_at=now + LOOK_AGAIN)
 
 
 def compare(entries: Sequence[Entry], found: Sequence[RemoteEvent], *, idempotent_create: bool) -> Settlement:

@@ -61,18 +61,18 @@ WITH marked AS (
     UPDATE ledger AS l
     SET state = 'deleting', unlink_id = (
         SELECT min(u.id) FROM unlinks AS u
-        WHERE u.mailbox_id = l.mailbox_id AND u.done_at IS NULL
+        WHERE u.mailbox_id = $1 AND u.done_at IS NULL
             AND unlink_removes(u.mode, u.accepted_at, u.synchronization_id = l.synchronization_id, l.starts_at)
     ), tries = 0, retry_at = NULL
     WHERE l.mailbox_id = $1 AND l.unlink_id IS NULL AND l.remote_id IS NOT NULL AND EXISTS (
         SELECT FROM unlinks AS u
-        WHERE u.mailbox_id = l.mailbox_id AND u.marked_at IS NULL
+        WHERE u.mailbox_id = $1 AND u.done_at IS NULL AND u.marked_at IS NULL
             AND unlink_removes(u.mode, u.accepted_at, u.synchronization_id = l.synchronization_id, l.starts_at)
     )
 )
 
 UPDATE unlinks SET marked_at = $2
-WHERE mailbox_id = $1 AND marked_at IS NULL;
+WHERE mailbox_id = $1 AND done_at IS NULL AND marked_at IS NULL;
 
 -- name: finish_unlinks
 -- The unlinkings of mailbox $1 that have nothing left to take out are done; returns their runs.
@@ -88,7 +88,7 @@ RETURNING u.run_id;
 -- What nobody has sent yet from mailbox $1, and nobody wants any more, is forgotten.
 DELETE FROM ledger AS l
 USING synchronizations AS s
-WHERE l.mailbox_id = $1 AND s.id = l.synchronization_id
+WHERE l.mailbox_id = $1 AND s.mailbox_id = $1 AND s.id = l.synchronization_id
     AND l.remote_id IS NULL AND l.sent_at IS NULL
     AND (
         s.unlinked_at IS NOT NULL OR NOT EXISTS (
@@ -102,7 +102,7 @@ WHERE l.mailbox_id = $1 AND s.id = l.synchronization_id
 UPDATE ledger AS l
 SET state = 'present', tries = 0, retry_at = NULL
 FROM synchronizations AS s
-WHERE l.mailbox_id = $1 AND s.id = l.synchronization_id AND s.unlinked_at IS NOT NULL
+WHERE l.mailbox_id = $1 AND s.mailbox_id = $1 AND s.id = l.synchronization_id AND s.unlinked_at IS NOT NULL
     AND l.state IN ('updating', 'deleting', 'refused') AND l.unlink_id IS NULL
     AND l.sent_at IS NULL AND l.remote_id IS NOT NULL;
 
@@ -204,7 +204,7 @@ WHERE l.id = wanted.id AND l.state <> wanted.state;
 UPDATE ledger AS l
 SET state = 'deleting', tries = 0, retry_at = NULL
 FROM synchronizations AS s
-WHERE l.mailbox_id = $1 AND s.id = l.synchronization_id AND s.unlinked_at IS NULL AND s.enabled AND NOT s.held
+WHERE l.mailbox_id = $1 AND s.mailbox_id = $1 AND s.id = l.synchronization_id AND s.unlinked_at IS NULL AND s.enabled AND NOT s.held
     AND l.state <> 'deleting' AND l.sent_at IS NULL AND l.remote_id IS NOT NULL
     AND NOT EXISTS (
         SELECT FROM timetable_events AS t
@@ -274,7 +274,8 @@ counted AS (
 
 UPDATE runs SET removed = runs.removed + counted.removed
 FROM counted
-WHERE runs.id = counted.run_id;
+WHERE runs.id = counted.run_id
+RETURNING pg_notify('rooster_run', runs.id::text);
 
 -- name: refused
 -- The provider refuses these ($1), with the code $2 and the reason $3; those with a time in $4 are tried again then.

@@ -4,8 +4,8 @@ UPDATE synchronizations SET status = 'SYNCING'
 WHERE mailbox_id = $1 AND unlinked_at IS NULL AND enabled AND NOT held AND status <> 'SYNCING';
 
 -- name: stopped
--- A run of mailbox $1 ended early: status $2, and a sentence $3 that says why.
-UPDATE synchronizations SET status = $2, last_error = $3
+-- A run of mailbox $1 ended early at $4: status $2, and a sentence $3 that says why.
+UPDATE synchronizations SET status = $2, last_error = $3, failing_since = coalesce(failing_since, $4)
 WHERE mailbox_id = $1 AND unlinked_at IS NULL AND enabled AND NOT held;
 
 -- name: complete
@@ -16,7 +16,7 @@ SET status = CASE WHEN trouble.events > 0 THEN 'ERROR' ELSE 'OK' END,
         WHEN trouble.events > 0
             THEN format('The provider refuses %s event(s); the last reason given: %s', trouble.events, trouble.reason)
     END,
-    last_resync = $2, approved = false
+    last_resync = $2, approved = false, failing_since = NULL
 FROM synchronizations AS c
 LEFT JOIN LATERAL (
     SELECT count(*) AS events, max(l.error) AS reason

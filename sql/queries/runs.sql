@@ -16,54 +16,26 @@ RETURNING id;
 -- The bulk sync that is active now.
 SELECT id FROM runs WHERE kind = 'sync' AND state = 'active';
 
+-- name: choose
+-- What bulk sync $1 visits: the enabled synchronizations that have one of the ids $2, users $3 or types $4 (null: not
+-- chosen by that; all null: all of them), if their type is one of $5.
+INSERT INTO run_selections (run_id, ids, usernames, types, known_types) VALUES ($1, $2, $3, $4, $5);
+
 -- name: enlist
--- Run $1 visits the mailboxes of the enabled synchronizations that have one of the ids $3, users $4 or types $5 (null: not
--- chosen by that; all null: all of them), from $2 on.
-WITH chosen AS (
-    SELECT id FROM mailboxes
-    WHERE id IN (
-        SELECT mailbox_id FROM current_synchronizations
-        WHERE enabled
-            AND ($3::bigint[] IS NULL OR id = ANY($3))
-            AND ($4::text[] IS NULL OR username = ANY($4))
-            AND ($5::text[] IS NULL OR type = ANY($5))
-    )
-    ORDER BY id
-    FOR NO KEY UPDATE
-),
+-- Note at $2 which mailboxes bulk sync $1 visits, if nobody has yet: see the function.
+SELECT enlist_sync($1, $2);
 
-woken AS (
-    UPDATE mailboxes AS m
-    SET due_at = least(coalesce(m.due_at, $2), $2), wake = m.wake + 1
-    FROM chosen
-    WHERE m.id = chosen.id
-    RETURNING m.id, m.wake
-),
-
-enlisted AS (
-    INSERT INTO run_mailboxes (run_id, mailbox_id, wake)
-    SELECT $1, id, wake FROM woken
-    RETURNING mailbox_id
-),
-
-counted AS (
-    UPDATE runs
-    SET total = work.total,
-        state = CASE WHEN work.total = 0 THEN 'done' ELSE state END,
-        finished_at = CASE WHEN work.total = 0 THEN $2 END
-    FROM (SELECT count(*) AS total FROM enlisted) AS work
-    WHERE runs.id = $1
-    RETURNING runs.state
-)
-
-SELECT pg_notify('rooster_due', '') FROM counted WHERE state = 'active';
+-- name: feed
+-- Wake the next mailboxes of bulk sync $1 at $3, so that $2 of them are being visited: see the function.
+SELECT feed_sync($1, $2, $3);
 
 -- name: visited
 -- Mailbox $1 was visited, as of the request for a run number $2, until $3; $4 says in a sentence what went wrong, or is
--- null. Every bulk sync that waited for that has one less to visit; the last one ends it.
+-- null. Every bulk sync that waited for that has one less to visit; the last one ends it. Returns those that go on.
+-- A mailbox that has not had its turn yet counts as asked for after every number but the largest, 2^62.
 WITH visited AS (
     UPDATE run_mailboxes SET done_at = $3, error = $4
-    WHERE mailbox_id = $1 AND done_at IS NULL AND wake <= $2
+    WHERE mailbox_id = $1 AND done_at IS NULL AND coalesce(wake, 4611686018427387904) <= $2
     RETURNING run_id
 ),
 
@@ -76,9 +48,46 @@ advanced AS (
     FROM visited
     WHERE r.id = visited.run_id AND r.state = 'active'
     RETURNING r.id, r.state
+),
+
+told AS (
+    SELECT id, state, pg_notify('rooster_run', id::text) FROM advanced
 )
 
-SELECT pg_notify('rooster_run', id::text) FROM advanced WHERE state = 'done';
+SELECT id FROM told WHERE state = 'active';
+
+-- name: cancel
+-- Bulk sync or refresh $1 ends at $2 as it is; the mailboxes that were not visited yet are struck off. Returns its id if
+-- it was active.
+WITH cancelled AS (
+    UPDATE runs SET state = 'cancelled', finished_at = $2
+    WHERE id = $1 AND state = 'active' AND kind <> 'unlink'
+    RETURNING id
+),
+
+struck_off AS (
+    DELETE FROM run_mailboxes WHERE run_id IN (SELECT id FROM cancelled) AND done_at IS NULL
+),
+
+forgotten AS (
+    DELETE FROM run_selections WHERE run_id IN (SELECT id FROM cancelled)
+),
+
+not_refreshed AS (
+    DELETE FROM refreshes WHERE run_id IN (SELECT id FROM cancelled)
+)
+
+SELECT id, pg_notify('rooster_run', id::text) FROM cancelled;
+
+-- name: prune
+-- Forget up to $2 runs that ended before $1; gives their number.
+WITH pruned AS (
+    DELETE FROM runs
+    WHERE id IN (SELECT id FROM runs WHERE state <> 'active' AND finished_at < $1 LIMIT $2)
+    RETURNING id
+)
+
+SELECT count(*) FROM pruned;
 
 -- name: size
 -- How many pieces of work run $1 has.
@@ -89,16 +98,40 @@ SELECT total FROM runs WHERE id = $1;
 SELECT state = 'active' FROM runs WHERE id = $1;
 
 -- name: page
--- The $2 runs before the id $1, the latest first.
-SELECT id, kind, state, created_at, finished_at, total, done, removed, last_error
+-- The $2 runs before the id $1, the latest first, with how many events an unlinking is yet to take out.
+SELECT id, kind, state, created_at, finished_at, total, done, removed, last_error,
+    CASE WHEN state = 'active' AND kind = 'unlink' THEN (
+        SELECT count(DISTINCT l.id)
+        FROM unlinks AS u
+        JOIN ledger AS l ON l.mailbox_id = u.mailbox_id
+        WHERE u.run_id = runs.id AND u.done_at IS NULL AND (
+            l.unlink_id = u.id OR (
+                u.marked_at IS NULL AND l.unlink_id IS NULL
+                AND unlink_removes(u.mode, u.accepted_at, u.synchronization_id = l.synchronization_id, l.starts_at)
+            )
+        )
+    ) ELSE 0 END AS to_remove
 FROM runs
 WHERE id < $1
 ORDER BY id DESC
 LIMIT $2;
 
 -- name: find
--- One run.
-SELECT id, kind, state, created_at, finished_at, total, done, removed, last_error FROM runs WHERE id = $1;
+-- One run, with how many events an unlinking is yet to take out.
+SELECT id, kind, state, created_at, finished_at, total, done, removed, last_error,
+    CASE WHEN state = 'active' AND kind = 'unlink' THEN (
+        SELECT count(DISTINCT l.id)
+        FROM unlinks AS u
+        JOIN ledger AS l ON l.mailbox_id = u.mailbox_id
+        WHERE u.run_id = runs.id AND u.done_at IS NULL AND (
+            l.unlink_id = u.id OR (
+                u.marked_at IS NULL AND l.unlink_id IS NULL
+                AND unlink_removes(u.mode, u.accepted_at, u.synchronization_id = l.synchronization_id, l.starts_at)
+            )
+        )
+    ) ELSE 0 END AS to_remove
+FROM runs
+WHERE id = $1;
 
 -- name: errors
 -- What went wrong in the mailboxes of run $1, the latest $2.

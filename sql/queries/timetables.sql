@@ -83,8 +83,9 @@ deleting AS (
         AND d.username = c.username AND NOT d.held
 ),
 writing AS (
-    INSERT INTO timetable_events (username, uid, starts_at, ends_at, content, content_hash, cancelled)
-    SELECT c.username, c.uid, c.starts_at, c.ends_at, c.content::jsonb, c.content_hash, c.cancelled
+    INSERT INTO timetable_events AS t
+        (username, uid, starts_at, ends_at, content, content_hash, cancelled, wanted_since, changed_at)
+    SELECT c.username, c.uid, c.starts_at, c.ends_at, c.content::jsonb, c.content_hash, c.cancelled, $11, $11
     FROM compared AS c JOIN decided AS d USING (username)
     WHERE c.change IN ('created', 'updated') AND NOT d.held
     ON CONFLICT (username, uid) DO UPDATE SET
@@ -92,14 +93,17 @@ writing AS (
         ends_at = excluded.ends_at,
         content = excluded.content,
         content_hash = excluded.content_hash,
-        cancelled = excluded.cancelled
+        cancelled = excluded.cancelled,
+        wanted_since = CASE WHEN t.cancelled THEN excluded.wanted_since ELSE t.wanted_since END,
+        changed_at = excluded.changed_at
 ),
 revised AS (
     UPDATE users AS u
     SET timetable_revision = coalesce(u.timetable_revision, 0) + 1,
         confirmed_revision = CASE
             WHEN $14 THEN coalesce(u.timetable_revision, 0) + 1 ELSE u.confirmed_revision
-        END
+        END,
+        timetable_changed_at = $11
     FROM decided AS d
     WHERE u.username = d.username AND NOT d.held
         AND (d.created + d.updated + d.deleted > 0 OR d.revision IS NULL)

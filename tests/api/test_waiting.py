@@ -9,7 +9,7 @@ from litestar import Litestar
 
 from app.database.queries import query
 from app.database.types import Pool
-from app.provisioning.runs import RunWatcher
+from app.provisioning.watching import RunWatcher
 from tests.api.conftest import Client
 from tests.clock import SettableClock
 
