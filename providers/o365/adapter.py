@@ -1,6 +1,7 @@
 """The contract of ``providers.contract``, fulfilled by Microsoft Graph."""
 
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,8 @@ from providers.contract import (
     Throttled,
     Unknown,
 )
-from providers.o365 import events, outcomes
+from providers.o365 import outcomes, reading
+from providers.o365.apply import Application
 from providers.o365.batch import MAX_BATCH, fitting
 from providers.o365.http import Graph
 from providers.o365.messages import Answer, NoAnswer, Request
@@ -34,9 +36,10 @@ class GraphAdapter:
     The caller keeps to one ``apply``, ``find`` or ``list`` a mailbox at a time: Graph lets in four
     requests at once.
 
-    Updates and deletes go without If-Match. An ETag changes on its own seconds after a create, and
-    whenever the person sets a reminder or a category; neither may hold up a changed lecture hall, and a
-    PATCH touches only the fields that changed.
+    A PATCH touches only the fields that changed, and goes with If-Match only where the text or the
+    categories are among them, in which people put things of their own. An ETag changes on its own seconds
+    after a create, and whenever the person sets a reminder: that costs a further read, and holds nothing
+    up. Deletes go without.
     """
 
     type = "o365"
@@ -72,7 +75,7 @@ class GraphAdapter:
         (https://learn.microsoft.com/graph/outlook-immutable-id). To read it takes no more than
         Calendars.ReadWrite, whereas the user's own id would take User.Read.All.
         """
-        body = await self._read(Request(method="GET", path=events.calendar_path(address)))
+        body = await self._read(Request(method="GET", path=reading.calendar_path(address)))
         if not body.get("canEdit"):
             raise ProviderError(outcomes.calendar_read_only())
         if not isinstance(body.get("id"), str):
@@ -80,54 +83,26 @@ class GraphAdapter:
         return Mailbox(address=address, identity=body["id"])
 
     async def apply(self, mailbox: Mailbox, operations: Sequence[Operation]) -> list[Outcome]:
-        """As the contract says: one request for one operation, else one ``$batch``.
-
-        Operations that Graph left out because the one before them failed were not carried out, and go
-        out again in a further ``$batch``, unless that failure concerns them too.
-        """
-        requests = {
-            number: request
-            for number, operation in enumerate(operations)
-            if (request := events.request_of(mailbox.address, operation)) is not None
-        }
-        results: dict[int, Outcome] = {
-            number: _unchanged(operation)
-            for number, operation in enumerate(operations)
-            if number not in requests
-        }
-        while requests:
-            numbers = list(requests)[: fitting(list(requests.values()))]
-            sent: Sequence[Outcome | None] = await self._write(
-                mailbox, [(operations[n], requests[n]) for n in numbers]
-            )
-            decided = {n: outcome for n, outcome in zip(numbers, sent, strict=True) if outcome is not None}
-            if not decided:
-                decided = dict.fromkeys(numbers, outcomes.no_answer(NoAnswer("batch_not_begun")))
-            results |= decided
-            requests = {n: request for n, request in requests.items() if n not in decided}
-            now = self._clock()
-            stops = (outcomes.of_unsent(outcome, now) for outcome in decided.values())
-            stop = next((each for each in stops if each is not None), None)
-            if stop is not None:
-                results |= dict.fromkeys(requests, stop)
-                break
-        return [results[number] for number in range(len(operations))]
+        """As the contract says: one request for one operation, else one ``$batch``; see ``Application``."""
+        return await Application(
+            self._graph, self._clock, mailbox.address, operations, partial(self._created_before, mailbox)
+        ).run()
 
     async def find(self, mailbox: Mailbox, instance: str, attempts: Sequence[UUID]) -> list[RemoteEvent]:
         """As the contract says: a search for each attempt, twenty in a request."""
         wanted = set(attempts)
-        requests = [events.find_request(mailbox.address, attempt) for attempt in sorted(wanted)]
+        requests = [reading.find_request(mailbox.address, attempt) for attempt in sorted(wanted)]
         items: list[dict[str, Any]] = []
         while requests:
             count = fitting(requests)
             try:
-                answers = await self._graph.send_chained(requests[:count])
+                answers = await self._graph.send_together(requests[:count], chained=True)
             except NoAnswer as error:
                 raise ProviderError(outcomes.no_answer(error)) from error
             for answer in answers:
                 items += [item async for item in self._items(self._body(answer))]
             requests = requests[count:]
-        items.sort(key=events.created)
+        items.sort(key=reading.created)
         found = (_remote_event(item) for item in items)
         return [
             event
@@ -138,7 +113,7 @@ class GraphAdapter:
 
     async def list(self, mailbox: Mailbox, instance: str) -> AsyncIterator[RemoteEvent]:
         """As the contract says."""
-        first = await self._read(events.list_request(mailbox.address, instance))
+        first = await self._read(reading.list_request(mailbox.address, instance))
         async for item in self._items(first):
             event = _remote_event(item)
             if event is not None and event.marker.instance == instance:
@@ -146,29 +121,6 @@ class GraphAdapter:
 
     async def close(self) -> None:
         await self._graph.close()
-
-    async def _write(
-        self, mailbox: Mailbox, writes: Sequence[tuple[Operation, Request]]
-    ) -> Sequence[Outcome | None]:
-        """An outcome for each; None for one that Graph has left out."""
-        try:
-            answers = await self._graph.send_chained([request for _, request in writes])
-        except NoAnswer as error:
-            return [outcomes.no_answer(error)] * len(writes)
-        except ProviderError as error:
-            return [error.outcome] * len(writes)
-        now = self._clock()
-        results: list[Outcome | None] = []
-        for (operation, _), answer in zip(writes, answers, strict=True):
-            if answer is None:
-                results.append(outcomes.no_answer(NoAnswer("left_out_of_batch_answer")))
-            elif outcomes.not_executed(answer):
-                results.append(None)
-            elif isinstance(operation, Create) and outcomes.is_repeated_create(answer):
-                results.append(await self._created_before(mailbox, operation))
-            else:
-                results.append(outcomes.of_write(operation, answer, now))
-        return results
 
     async def _created_before(self, mailbox: Mailbox, operation: Create) -> Outcome:
         """The event of an attempt that Graph says it has carried out already."""
@@ -179,7 +131,8 @@ class GraphAdapter:
         if not found:
             # Deleted since, or not to be seen yet.
             return outcomes.no_answer(NoAnswer("repeated_create"))
-        return Done(found[0].id, found[0].version)
+        # They may have added to it since.
+        return Done(found[0].id, None)
 
     async def _items(self, body: dict[str, Any] | None) -> AsyncIterator[dict[str, Any]]:
         """The items of this page and of all that follow."""
@@ -217,14 +170,9 @@ class GraphAdapter:
 
 def _remote_event(item: dict[str, Any]) -> RemoteEvent | None:
     try:
-        return events.remote_event(item)
-    except (KeyError, TypeError) as error:
+        return reading.remote_event(item)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ProviderError(outcomes.no_answer(NoAnswer("unreadable_page"))) from error
-
-
-def _unchanged(operation: Operation) -> Done:
-    assert not isinstance(operation, Create)
-    return Done(operation.id, operation.version)
 
 
 def _unknown(outcome: Refused | Throttled | Gone | Unknown) -> Unknown:

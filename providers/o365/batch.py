@@ -5,39 +5,48 @@ from typing import Any
 
 import msgspec
 
-from providers.o365.messages import IMMUTABLE_IDS, Answer, NoAnswer, Request
+from providers.o365.messages import PREFERENCES, Answer, NoAnswer, Request
 
-__all__ = ["MAX_BATCH", "chain", "fitting", "unbatch"]
+__all__ = ["CONCURRENT", "MAX_BATCH", "fitting", "items", "unbatch"]
 
 MAX_BATCH = 20
+
+CONCURRENT = 4
+"""So many requests at once Graph lets into a mailbox; it answers 429 to the others
+(https://learn.microsoft.com/graph/throttling-limits#outlook-service-limits)."""
 
 MAX_BATCH_BYTES = 3_500_000
 """Graph takes requests of up to 4 MB; this leaves room for what surrounds the items."""
 
 
-def fitting(requests: Sequence[Request]) -> int:
+def fitting(requests: Sequence[Request], *, chained: bool = True) -> int:
     """How many of the requests, from the first, go into one ``$batch``. At least one."""
+    most = MAX_BATCH if chained else CONCURRENT
     size = 0
-    for count, request in enumerate(requests[:MAX_BATCH]):
+    for count, request in enumerate(requests[:most]):
         size += len(msgspec.json.encode(request))
         if size > MAX_BATCH_BYTES and count:
             return count
-    return min(len(requests), MAX_BATCH)
+    return min(len(requests), most)
 
 
-def chain(requests: Sequence[Request]) -> list[dict[str, Any]]:
-    """The items of a ``$batch``. They inherit nothing but the token: each has its own headers."""
-    items: list[dict[str, Any]] = []
+def items(requests: Sequence[Request], *, chained: bool) -> list[dict[str, Any]]:
+    """The items of a ``$batch``. They inherit nothing but the token: each has its own headers.
+
+    ``chained``: each depends on the one before, so that they are carried out one after the other. Other
+    patterns, such as several chains side by side, are not among those that Microsoft's SDKs let through.
+    """
+    made: list[dict[str, Any]] = []
     for number, request in enumerate(requests):
         item: dict[str, Any] = {"id": str(number), "method": request.method, "url": request.path}
-        item["headers"] = dict(IMMUTABLE_IDS)
+        item["headers"] = PREFERENCES | request.headers
         if request.body is not None:
             item["headers"]["Content-Type"] = "application/json"
             item["body"] = request.body
-        if number:
+        if chained and number:
             item["dependsOn"] = [str(number - 1)]
-        items.append(item)
-    return items
+        made.append(item)
+    return made
 
 
 def unbatch(answer: Answer, count: int) -> list[Answer | None]:

@@ -12,8 +12,8 @@ from yarl import URL
 from providers.contract import ProviderError
 from providers.o365 import outcomes
 from providers.o365.auth import Tokens
-from providers.o365.batch import chain, unbatch
-from providers.o365.messages import IMMUTABLE_IDS, Answer, NoAnswer, Request
+from providers.o365.batch import items, unbatch
+from providers.o365.messages import PREFERENCES, Answer, NoAnswer, Request
 from providers.settings import O365Settings
 
 __all__ = ["Graph"]
@@ -35,7 +35,7 @@ class Graph:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=settings.ca_file)),
             timeout=TIMEOUT,
-            headers=IMMUTABLE_IDS | {"Accept": "application/json"},
+            headers=PREFERENCES | {"Accept": "application/json"},
         )
 
     async def send(self, request: Request) -> Answer:
@@ -44,7 +44,7 @@ class Graph:
         Raises ``NoAnswer``, and ``ProviderError`` if nothing was sent: for want of a token, or as the
         server's certificate is not trusted.
         """
-        return await self._send(request.method, self._root + request.path, request.body)
+        return await self._send(request.method, self._root + request.path, request.body, request.headers)
 
     async def follow(self, link: str) -> Answer:
         """The page behind an ``@odata.nextLink``, taken verbatim as Graph asks for.
@@ -53,19 +53,21 @@ class Graph:
         """
         if urlsplit(link)[:2] != urlsplit(self._root)[:2]:
             raise NoAnswer("foreign_next_link")
-        return await self._send("GET", link, None)
+        return await self._send("GET", link, None, {})
 
-    async def send_chained(self, requests: Sequence[Request]) -> list[Answer | None]:
+    async def send_together(self, requests: Sequence[Request], *, chained: bool) -> list[Answer | None]:
         """Requests for one mailbox in one HTTP request; an answer to each, in their order.
 
-        At most ``MAX_BATCH`` requests. Each depends on the one before: Graph lets four requests at a
-        time into a mailbox and answers 429 to the others of an unchained batch. After an item that
-        fails, Graph does not carry out the rest and answers 424 to them. If Graph refuses the batch
-        as a whole, that is the answer to each. None: the answer leaves this one out. Raises as ``send``.
+        ``chained``, at most ``MAX_BATCH``: each depends on the one before, as only so few at a time get
+        into a mailbox. After an item that fails, Graph does not carry out the rest and answers 424 to
+        them. Otherwise at most ``CONCURRENT``, and none has to do with another. If Graph refuses the
+        batch as a whole, that is the answer to each. None: the answer leaves this one out. Raises as
+        ``send``.
         """
         if len(requests) == 1:
             return [await self.send(requests[0])]
-        answer = await self._send("POST", self._root + "/$batch", {"requests": chain(requests)})
+        batch = {"requests": items(requests, chained=chained)}
+        answer = await self._send("POST", self._root + "/$batch", batch, {})
         if answer.status != 200:
             return [answer] * len(requests)
         return unbatch(answer, len(requests))
@@ -75,17 +77,21 @@ class Graph:
         await self._session.close()
         await self._tokens.close()
 
-    async def _send(self, method: str, url: str, body: dict[str, Any] | None) -> Answer:
+    async def _send(
+        self, method: str, url: str, body: dict[str, Any] | None, headers: dict[str, str]
+    ) -> Answer:
         token = await self._tokens.get()
-        answer = await self._send_once(method, url, body, token)
+        answer = await self._send_once(method, url, body, headers, token)
         if answer.status == 401:
             # Revoked or expired early. Graph checks the token before it does anything.
             self._tokens.reject(token)
-            answer = await self._send_once(method, url, body, await self._tokens.get())
+            answer = await self._send_once(method, url, body, headers, await self._tokens.get())
         return answer
 
-    async def _send_once(self, method: str, url: str, body: dict[str, Any] | None, token: str) -> Answer:
-        headers = {"Authorization": f"Bearer {token}"}
+    async def _send_once(
+        self, method: str, url: str, body: dict[str, Any] | None, headers: dict[str, str], token: str
+    ) -> Answer:
+        headers = headers | {"Authorization": f"Bearer {token}"}
         data = None
         if body is not None:
             headers["Content-Type"] = "application/json"

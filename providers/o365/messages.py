@@ -5,19 +5,30 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["IMMUTABLE_IDS", "Answer", "NoAnswer", "Request"]
+__all__ = ["PREFERENCES", "Answer", "NoAnswer", "Request"]
 
-IMMUTABLE_IDS = {"Prefer": 'IdType="ImmutableId"'}
-"""Ids that stay the same when the person moves an event to another calendar of theirs
-(https://learn.microsoft.com/graph/outlook-immutable-id)."""
+PREFERENCES = {"Prefer": 'IdType="ImmutableId", outlook.timezone="UTC", outlook.body-content-type="text"'}
+"""How answers are to be: with ids that stay the same when the person moves an event to another calendar
+of theirs (https://learn.microsoft.com/graph/outlook-immutable-id), times in UTC, bodies as plain text
+(https://learn.microsoft.com/graph/api/event-get)."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A request by its path below the Graph version, percent-encoded: ``/users/…``."""
+    """A request by its path below the Graph version, percent-encoded: ``/users/…``.
+
+    With ``version`` (a changeKey) Graph carries it out only if that is still the event's, and answers
+    412 if it is not.
+    """
 
     method: str
     path: str
     body: dict[str, Any] | None = None
+    version: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of its own. An event's ETag is made of its changeKey."""
+        return {} if self.version is None else {"If-Match": f'W/"{self.version}"'}
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,11 +26,13 @@ from providers.o365.messages import Answer, NoAnswer
 
 __all__ = [
     "calendar_read_only",
+    "has_moved_on",
     "is_repeated_create",
     "no_answer",
     "no_authority",
     "no_token",
     "not_executed",
+    "of_event_read",
     "of_read",
     "of_token_error",
     "of_unsent",
@@ -116,6 +118,13 @@ def of_read(answer: Answer, now: datetime) -> Failure | None:
     return _failure(answer, now, lambda: _unclear(code))
 
 
+def of_event_read(answer: Answer, now: datetime) -> Failure | None:
+    """As ``of_read``, of one event that was read by its id."""
+    if _code(answer).casefold() in _ITEM_NOT_FOUND:
+        return _failure(answer, now, lambda: _unclear(_code(answer)))
+    return of_read(answer, now)
+
+
 def of_unsent(earlier: Outcome, now: datetime) -> Outcome | None:
     """What to say of operations that were not carried out because of an earlier one's outcome.
 
@@ -137,6 +146,14 @@ def of_unsent(earlier: Outcome, now: datetime) -> Outcome | None:
 def not_executed(answer: Answer) -> bool:
     """Whether Graph left this item of a batch out because the one before it failed."""
     return answer.status == 424
+
+
+def has_moved_on(answer: Answer) -> bool:
+    """Whether Graph did not write as somebody else has written since (RFC 9110 section 15.5.13).
+
+    Field reports have it of writes without If-Match too, where Exchange itself was writing.
+    """
+    return answer.status == 412
 
 
 def is_repeated_create(answer: Answer) -> bool:
@@ -214,7 +231,7 @@ def _done(operation: Operation, answer: Answer) -> Outcome:
         return Done(id, version)
     if isinstance(operation, Delete):
         return Done(operation.id)
-    return Done(operation.id, version or operation.version)
+    return Done(operation.id, version)
 
 
 def _failure(answer: Answer, now: datetime, unclear: Callable[[], Unknown]) -> Failure:

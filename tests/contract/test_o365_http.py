@@ -12,6 +12,7 @@ from providers.contract import Adapter, Done, Mailbox, ProviderError, Refused, U
 from providers.o365.adapter import GraphAdapter
 from providers.o365.auth import Tokens
 from providers.o365.http import Graph
+from providers.o365.messages import PREFERENCES
 from providers.settings import O365Settings
 from tests.contract.harness import create, lecture
 
@@ -102,7 +103,7 @@ async def test_every_request_asks_for_ids_that_do_not_change(adapter: Adapter, s
     server.answers = [says(201, MADE)]
     assert await adapter.apply(ALICE, [create(lecture())]) == [Done("AAMk=", "CK")]
     (request,) = server.requests
-    assert request.headers["Prefer"] == 'IdType="ImmutableId"'
+    assert request.headers["Prefer"] == PREFERENCES["Prefer"]
     assert request.headers["Authorization"] == "Bearer token1"
     assert request.raw_path == "/v1.0/users/alice@uni.example/events"
 

@@ -4,26 +4,38 @@ from typing import Any
 
 import pytest
 
-from providers.o365.batch import MAX_BATCH, chain, fitting, unbatch
-from providers.o365.messages import Answer, NoAnswer, Request
+from providers.o365.batch import CONCURRENT, MAX_BATCH, fitting, items, unbatch
+from providers.o365.messages import PREFERENCES, Answer, NoAnswer, Request
 
 
 def batch_answer(*responses: Any) -> Answer:
     return Answer(status=200, headers={}, body={"responses": list(responses)})
 
 
-def test_each_item_depends_on_the_one_before() -> None:
-    items = chain([Request(method="DELETE", path=f"/users/a/events/{n}") for n in range(3)])
-    assert [item.get("dependsOn") for item in items] == [None, ["0"], ["1"]]
-    assert [item["url"] for item in items] == ["/users/a/events/0", "/users/a/events/1", "/users/a/events/2"]
+def test_each_item_of_a_chain_depends_on_the_one_before() -> None:
+    made = items([Request(method="DELETE", path=f"/users/a/events/{n}") for n in range(3)], chained=True)
+    assert [item.get("dependsOn") for item in made] == [None, ["0"], ["1"]]
+    assert [item["url"] for item in made] == ["/users/a/events/0", "/users/a/events/1", "/users/a/events/2"]
+
+
+def test_side_by_side_no_item_depends_on_another() -> None:
+    made = items([Request(method="DELETE", path=f"/users/a/events/{n}") for n in range(3)], chained=False)
+    assert not any("dependsOn" in item for item in made)
 
 
 def test_each_item_has_the_headers_that_a_batch_does_not_hand_down() -> None:
-    (with_body, without) = chain(
-        [Request(method="POST", path="/x", body={"subject": "A"}), Request(method="GET", path="/y")]
+    create, read, update = items(
+        [
+            Request(method="POST", path="/x", body={"subject": "A"}),
+            Request(method="GET", path="/y"),
+            Request(method="PATCH", path="/z", body={"subject": "A"}, version="CK"),
+        ],
+        chained=True,
     )
-    assert with_body["headers"] == {"Prefer": 'IdType="ImmutableId"', "Content-Type": "application/json"}
-    assert without["headers"] == {"Prefer": 'IdType="ImmutableId"'}
+    json = {"Content-Type": "application/json"}
+    assert create["headers"] == PREFERENCES | json
+    assert read["headers"] == PREFERENCES
+    assert update["headers"] == PREFERENCES | json | {"If-Match": 'W/"CK"'}
 
 
 def test_answers_in_any_order_find_their_items() -> None:
@@ -53,5 +65,6 @@ def test_a_batch_stays_within_the_number_and_the_bytes_that_graph_takes() -> Non
     big = Request(method="POST", path="/x", body={"body": "x" * 2_000_000})
     assert fitting([small] * 30) == MAX_BATCH
     assert fitting([small] * 3) == 3
+    assert fitting([small] * 30, chained=False) == CONCURRENT
     assert fitting([big, big, big]) == 1
     assert fitting([Request(method="POST", path="/x", body={"body": "x" * 5_000_000}), small]) == 1

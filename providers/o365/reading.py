@@ -1,0 +1,141 @@
+"""Events as Microsoft Graph shows them: searched by their marker, or read by their id."""
+
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+import msgspec
+
+from providers.contract import Content, Marker, RemoteEvent, ShowAs
+from providers.marker import ATTEMPT, INSTANCE, NAMES, from_strings
+from providers.o365.events import PROPERTY_PREFIX, event_path, user_path
+from providers.o365.messages import Request
+
+__all__ = [
+    "Held",
+    "calendar_path",
+    "content",
+    "created",
+    "event_request",
+    "find_request",
+    "held_in",
+    "list_request",
+    "remote_event",
+]
+
+PAGE = 250
+"""Events a page of ``list``. Graph's default is 10, its most 1,000."""
+
+_SELECT = "id,changeKey,createdDateTime,subject,start,end,isAllDay,location,body,categories,showAs"
+_EXPAND = "singleValueExtendedProperties($filter={})".format(
+    " or ".join(f"id eq '{PROPERTY_PREFIX}{name}'" for name in NAMES)
+)
+_SHOW_AS: dict[str, ShowAs] = {"free": "free", "workingElsewhere": "free", "tentative": "tentative"}
+"""What is not among these keeps people from asking for the time: busy."""
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event holds now. ``marker`` is None if a client has dropped it."""
+
+    version: str | None
+    content: Content
+    marker: Marker | None
+
+
+def calendar_path(address: str) -> str:
+    """The mailbox's default calendar, with what ``probe`` needs to know of it."""
+    return f"{user_path(address)}/calendar?$select=id,canEdit"
+
+
+def find_request(address: str, attempt: UUID) -> Request:
+    """All events in the mailbox whose marker names the attempt."""
+    return _search(address, ATTEMPT, attempt.hex)
+
+
+def list_request(address: str, instance: str) -> Request:
+    """All events in the mailbox whose marker names the instance, in any spelling of case."""
+    return _search(address, INSTANCE, instance)
+
+
+def event_request(address: str, id: str) -> Request:
+    """The event with this id."""
+    return _get(event_path(address, id), {})
+
+
+def held_in(item: dict[str, Any]) -> Held:
+    """What an event of an answer holds.
+
+    Raises KeyError, TypeError, ValueError or AttributeError if it is no event as it was asked for.
+    """
+    return Held(version=item.get("changeKey"), content=content(item), marker=_marker(item))
+
+
+def remote_event(item: dict[str, Any]) -> RemoteEvent | None:
+    """An event of an answer to a search; None if it has no complete marker. Raises as ``held_in``."""
+    marker = _marker(item)
+    id = item["id"]
+    if marker is None:
+        return None
+    return RemoteEvent(id=id, version=item.get("changeKey"), marker=marker, content=content(item))
+
+
+def content(item: dict[str, Any]) -> Content:
+    """The fields that we own of an event. Raises as ``held_in``."""
+    body = item.get("body") or {"contentType": "text", "content": ""}
+    if body["contentType"] != "text":
+        raise ValueError("the body is not the plain text that was asked for")
+    all_day = bool(item["isAllDay"])
+    return Content(
+        title=item["subject"] or "",
+        start=_moment(item["start"], all_day=all_day),
+        end=_moment(item["end"], all_day=all_day),
+        all_day=all_day,
+        location=(item.get("location") or {}).get("displayName") or "",
+        body=body["content"],
+        categories=tuple(item["categories"]),
+        show_as=_SHOW_AS.get(item["showAs"], "busy"),
+    )
+
+
+def created(item: dict[str, Any]) -> str:
+    """When the event was made, as text that sorts by time: Graph gives all in UTC and one format."""
+    return str(item.get("createdDateTime", ""))
+
+
+def _marker(item: dict[str, Any]) -> Marker | None:
+    values: dict[str, str] = {}
+    for entry in item.get("singleValueExtendedProperties", ()):
+        # Graph may spell the GUID in another case than we do; names are case-sensitive.
+        prefix, name = entry["id"][: len(PROPERTY_PREFIX)], entry["id"][len(PROPERTY_PREFIX) :]
+        if prefix.casefold() == PROPERTY_PREFIX.casefold():
+            values[name] = entry["value"]
+    return from_strings(values)
+
+
+def _moment(value: dict[str, str], *, all_day: bool) -> datetime:
+    """In UTC, as was asked for. All-day events have their days' midnights in any zone."""
+    moment = datetime.fromisoformat(value["dateTime"])
+    if not all_day and value["timeZone"] != "UTC":
+        raise ValueError("the time is not in UTC, as was asked for")
+    return moment.replace(tzinfo=UTC)
+
+
+def _search(address: str, name: str, value: str) -> Request:
+    """The search by one extended property that Graph documents; several in one filter it does not.
+
+    https://learn.microsoft.com/graph/api/singlevaluelegacyextendedproperty-get: values are matched
+    without case, and the properties come back only if expanded.
+    """
+    literal = value.replace("'", "''")
+    matches = f"ep/id eq '{PROPERTY_PREFIX}{name}' and ep/value eq '{literal}'"
+    return _get(
+        f"{user_path(address)}/events",
+        {"$filter": f"singleValueExtendedProperties/Any(ep: {matches})", "$top": str(PAGE)},
+    )
+
+
+def _get(path: str, options: dict[str, str]) -> Request:
+    options = options | {"$expand": _EXPAND, "$select": _SELECT}
+    query = "&".join(f"{option}={quote(text, safe='')}" for option, text in options.items())
+    return Request(method="GET", path=f"{path}?{query}")
