@@ -3,15 +3,18 @@
 The answers have the form of Microsoft's examples in the EWS reference (learn.microsoft.com).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from lxml import etree
 
-from providers.contract import Event, Marker
+from providers.contract import Event, Mailbox, Marker, Update
+from providers.ews.adapter import EwsAdapter
 from providers.ews.session import Endpoint
+from tests.clock import SettableClock
 
 M = "{http://schemas.microsoft.com/exchange/services/2006/messages}"
 T = "{http://schemas.microsoft.com/exchange/services/2006/types}"
@@ -22,6 +25,8 @@ _NAMESPACES = (
     'xmlns:t="http://schemas.microsoft.com/exchange/services/2006/types" '
     'xmlns:e="http://schemas.microsoft.com/exchange/services/2006/errors"'
 )
+
+ALICE = Mailbox(address="alice@uni.example", identity="folder")
 
 Responder = Callable[[etree._Element], bytes]
 
@@ -54,6 +59,20 @@ class ScriptedEndpoint(Endpoint):
     @property
     def operations(self) -> list[str]:
         return [etree.QName(request).localname for request in self.requests]
+
+
+@asynccontextmanager
+async def scripted(
+    *script: Responder | bytes | Exception, access_type: str = "impersonation"
+) -> AsyncIterator[tuple[EwsAdapter, ScriptedEndpoint]]:
+    """An adapter whose Exchange answers by the script, all of which must be used."""
+    endpoint = ScriptedEndpoint(*script)
+    adapter = EwsAdapter({"svc": endpoint}, access_type, SettableClock())
+    try:
+        yield adapter, endpoint
+        assert not endpoint.script, "answers that nobody asked for"
+    finally:
+        await adapter.close()
 
 
 def envelope(body: str) -> bytes:
@@ -215,3 +234,13 @@ def marker(number: int = 1, **changes: Any) -> Marker:
         "attempt": UUID(int=number),
     }
     return Marker(**(fields | changes))
+
+
+def update(number: int, version: str | None = "ck") -> Update:
+    return Update(
+        id=f"id-{number}",
+        version=version,
+        event=event(number, title="Changed"),
+        possible=(event(number),),
+        marker=marker(number),
+    )
