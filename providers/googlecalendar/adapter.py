@@ -16,9 +16,9 @@ from providers.contract import (
     RemoteEvent,
 )
 from providers.googlecalendar import outcomes
-from providers.googlecalendar.client import BATCH, CALENDAR, MARKED, Client
+from providers.googlecalendar.client import BATCH, CALENDAR, Client
 from providers.googlecalendar.replies import Answer, Reply
-from providers.googlecalendar.resources import CalendarEntry, EventResource, Page, read
+from providers.googlecalendar.resources import FIELDS, CalendarEntry, EventResource, Page, read
 from providers.googlecalendar.writes import Writes
 from providers.marker import ATTEMPT, INSTANCE
 
@@ -102,7 +102,7 @@ class GoogleAdapter:
                 privateExtendedProperty=constraint,
                 maxResults=LARGEST_PAGE,
                 pageToken=token,
-                fields=f"nextPageToken,items({MARKED})",
+                fields=f"nextPageToken,items({FIELDS})",
             )
             page = read(await self._ask(mailbox.address, request), Page)
             for item in page.items:
@@ -114,7 +114,7 @@ class GoogleAdapter:
                 return
 
     def _get(self, id: str) -> HttpRequest:
-        return self._client.events.get(calendarId=CALENDAR, eventId=id, fields=MARKED)
+        return self._client.events.get(calendarId=CALENDAR, eventId=id, fields=FIELDS)
 
     async def _ask(self, address: str, request: HttpRequest) -> Answer:
         (reply,) = await self._client.send(address, [request])

@@ -4,59 +4,130 @@ https://developers.google.com/workspace/calendar/api/v3/reference/events
 """
 
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from providers.contract import Event, Marker, Update
+from providers.additions import merged_categories
+from providers.contract import Create, Event, Marker, Update
+from providers.googlecalendar import descriptions
+from providers.googlecalendar.resources import CATEGORIES, EventResource
 from providers.marker import to_strings
 
-__all__ = ["CATEGORIES", "full", "insertion", "patch", "touches_status"]
-
-CATEGORIES = "RoosterCategories"
-"""Google has no categories. They are kept, as a JSON list, in a private property of this name."""
+__all__ = ["conditional", "insertion", "mending", "patch", "patch_of"]
 
 MAX_PROPERTY_VALUE = 1024
 """Google cuts longer values off without a word (guide "Extended properties")."""
 
 
 def insertion(event: Event, marker: Marker) -> dict[str, Any]:
-    """The body of an ``insert``. The event's id is the attempt's: 32 hexadecimal digits are base32hex."""
-    return {"id": marker.attempt.hex} | _without_nulls(full(event, marker))
+    """The body of an ``insert``. The event's id is the attempt's: 32 hexadecimal digits are base32hex.
 
-
-def full(event: Event, marker: Marker) -> dict[str, Any]:
-    """All owned fields and the marker; null where the event has no such field.
-
-    Attendees and reminders are never among them: guests would be invited, and reminders are the
-    person's own.
+    Attendees and reminders are never in a body: guests would be invited, and reminders are the person's
+    own.
     """
-    private = to_strings(marker) | {CATEGORIES: _categories(event)}
-    return _owned(event) | {"extendedProperties": {"private": private}}
+    private = to_strings(marker) | {CATEGORIES: _categories(event.categories)}
+    fields = _owned(event) | {"extendedProperties": {"private": private}}
+    return {"id": marker.attempt.hex} | _without_nulls(fields)
 
 
 def patch(update: Update) -> dict[str, Any]:
-    """The body of a ``patch``: the fields that changed, and the marker; empty if nothing did.
+    """The body of a ``patch`` of an event of which it is known what we wrote: what differs from that.
 
-    Patch merges objects key by key, so private properties of others stay; null removes a field.
-    The marker goes with every patch: the event may have been adopted by another synchronization.
+    Empty if nothing does. Patch merges objects key by key, so private properties of others stay; null
+    removes a field. The marker goes with every patch: the event may have been adopted by another
+    synchronization. Raises ``ValueError`` if it is not known.
     """
     if update.previous is None:
-        return full(update.event, update.marker)
-    old = _owned(update.previous)
-    changed = {name: value for name, value in _owned(update.event).items() if value != old[name]}
-    private: dict[str, str | None] = {**to_strings(update.marker)}
-    categories = _categories(update.event)
-    if categories != _categories(update.previous):
-        private[CATEGORIES] = categories
-    elif not changed:
+        raise ValueError("what the mailbox holds is not known: read the event first")
+    changed = _changed(update.previous, update.event)
+    private: dict[str, str | None] = {}
+    if update.event.categories != update.previous.categories:
+        private[CATEGORIES] = _categories(update.event.categories)
+    if not changed and not private:
         return {}
-    return changed | {"extendedProperties": {"private": private}}
+    return changed | {"extendedProperties": {"private": to_strings(update.marker) | private}}
 
 
-def touches_status(update: Update) -> bool:
-    """Whether the patch sets the status. If the person has deleted the event, that would bring it back."""
-    return "status" in patch(update)
+def patch_of(seen: EventResource, update: Update) -> dict[str, Any]:
+    """The body of a ``patch`` of an event that was read: what is to be changed of ``seen``.
+
+    Our text is replaced within theirs, and our categories among theirs. If it is known what we wrote, the
+    fields in which ``event`` is the same as that stay as they are.
+    """
+    previous, event = update.previous, update.event
+    ours = update.possible
+    if previous is None:
+        return _completed(seen, event, update.marker, ours)
+    changed = _changed(previous, event)
+    if "description" in changed:
+        del changed["description"]
+        changed |= _description(seen, event, ours)
+    private: dict[str, str | None] = {}
+    if event.categories != previous.categories:
+        private = _merged_categories(seen, event, ours)
+    return _with_marker(changed, private, seen, update.marker)
+
+
+def mending(seen: EventResource, create: Create) -> dict[str, Any]:
+    """The body of a ``patch`` that makes of an event of ours without a marker what was to be created."""
+    return _completed(seen, create.event, create.marker, (create.event,))
+
+
+def conditional(body: dict[str, Any]) -> bool:
+    """Whether a patch is good for one version of the event alone.
+
+    The text and the categories may hold additions of the person's, and a status would bring an event
+    back that they have deleted.
+    """
+    return not body.keys().isdisjoint({"description", "status"}) or CATEGORIES in body.get(
+        "extendedProperties", {}
+    ).get("private", {})
+
+
+def _changed(previous: Event, event: Event) -> dict[str, Any]:
+    old = _owned(previous)
+    return {name: value for name, value in _owned(event).items() if value != old[name]}
+
+
+def _completed(seen: EventResource, event: Event, marker: Marker, ours: Sequence[Event]) -> dict[str, Any]:
+    """Everything in which the event that was read is not yet what it should be."""
+    owned = _owned(event)
+    start, end = owned.pop("start"), owned.pop("end")
+    owned.pop("description")
+    held = {
+        "summary": seen.summary,
+        "location": seen.location or None,
+        "status": seen.status,
+        "transparency": seen.transparency,
+        "source": seen.source,
+    }
+    changed = {name: value for name, value in owned.items() if value != held[name]}
+    if not (seen.start and seen.end and seen.start.is_(start) and seen.end.is_(end)):
+        changed |= {"start": start, "end": end}
+    changed |= _description(seen, event, ours)
+    return _with_marker(changed, _merged_categories(seen, event, ours), seen, marker)
+
+
+def _description(seen: EventResource, event: Event, ours: Sequence[Event]) -> dict[str, str | None]:
+    """The description with our new text in it; null for none."""
+    description = descriptions.merged(seen.description, ours, event)
+    return {"description": description or None} if description != seen.description else {}
+
+
+def _merged_categories(seen: EventResource, event: Event, ours: Sequence[Event]) -> dict[str, str | None]:
+    """The property of our categories and those that the person added, unless it is that already."""
+    merged = merged_categories(seen.categories, ours, event)
+    return {CATEGORIES: _categories(merged)} if {*_fitting(merged)} != {*seen.categories} else {}
+
+
+def _with_marker(
+    changed: dict[str, Any], private: dict[str, str | None], seen: EventResource, marker: Marker
+) -> dict[str, Any]:
+    if not changed and not private and seen.marker == marker:
+        return {}
+    return changed | {"extendedProperties": {"private": to_strings(marker) | private}}
 
 
 def _owned(event: Event) -> dict[str, Any]:
@@ -64,18 +135,14 @@ def _owned(event: Event) -> dict[str, Any]:
     return {
         "summary": event.title,
         "location": event.location or None,
-        "description": event.body or None,
+        "description": descriptions.written(event.body) or None,
         "start": start,
         "end": end,
-        "status": _status(event),
+        # Google has no tentative among its free/busy values: a tentative event is what it shows as such.
+        "status": "tentative" if event.show_as == "tentative" else "confirmed",
         "transparency": "transparent" if event.show_as == "free" else "opaque",
         "source": _source(event.url),
     }
-
-
-def _status(event: Event) -> str:
-    """Google has no tentative among its free/busy values; a tentative event is what it shows as such."""
-    return "tentative" if "tentative" in (event.status, event.show_as) else "confirmed"
 
 
 def _times(event: Event) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -104,12 +171,22 @@ def _source(url: str) -> dict[str, str] | None:
     return {"url": url, "title": parts.hostname}
 
 
-def _categories(event: Event) -> str | None:
-    """As many categories, from the first one on, as the property holds; null for none."""
-    kept = list(event.categories)
-    while kept and len(text := json.dumps(kept, ensure_ascii=False)) > MAX_PROPERTY_VALUE:
+def _categories(categories: Sequence[str]) -> str | None:
+    """The value of the property; null for none."""
+    kept = _fitting(categories)
+    return _json(kept) if kept else None
+
+
+def _fitting(categories: Sequence[str]) -> list[str]:
+    """As many categories, from the first one on, as the property holds."""
+    kept = list(categories)
+    while len(_json(kept)) > MAX_PROPERTY_VALUE:
         kept.pop()
-    return text if kept else None
+    return kept
+
+
+def _json(categories: Sequence[str]) -> str:
+    return json.dumps(categories, ensure_ascii=False)
 
 
 def _without_nulls(value: dict[str, Any]) -> dict[str, Any]:

@@ -20,13 +20,10 @@ from providers.googlecalendar.tokens import Fetched, Tokens, TokenUnavailable
 from providers.googlecalendar.wire import read_json
 from providers.settings import GoogleSettings
 
-__all__ = ["BATCH", "CALENDAR", "MARKED", "Client"]
+__all__ = ["BATCH", "CALENDAR", "Client"]
 
 CALENDAR = "primary"
 """The name of a person's own calendar; whose, the access token says."""
-
-MARKED = "id,etag,status,extendedProperties/private"
-"""The fields by which Rooster recognises an event."""
 
 BATCH = 50
 """Calls in one batch. Google takes 1000, but advises to keep batches for one calendar small: its calls

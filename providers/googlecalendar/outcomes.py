@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
-from providers.contract import Done, Gone, Outcome, ProviderError, Refused, Throttled, Unknown
+from providers.additions import only_ours
+from providers.contract import Done, Event, Gone, Outcome, ProviderError, Refused, Throttled, Unknown
 from providers.googlecalendar.replies import Answer, NoAnswer, NoToken, Reply
 from providers.googlecalendar.resources import EventResource, read
 from providers.googlecalendar.tokens import SCOPES
@@ -21,6 +22,7 @@ __all__ = [
     "lacks_marker",
     "may_be_deleted",
     "missing",
+    "moved_on",
     "not_found",
     "reason_of",
     "written",
@@ -81,6 +83,11 @@ def not_found(reply: Reply) -> bool:
     return isinstance(reply, Answer) and reply.status == 404
 
 
+def moved_on(reply: Reply) -> bool:
+    """Whether a write was refused because the event no longer has the version that it was meant for."""
+    return isinstance(reply, Answer) and reply.status == 412
+
+
 def missing(reply: Reply) -> bool:
     """Whether an event is not there: never was, or is deleted.
 
@@ -103,17 +110,22 @@ def lacks_marker(reply: Reply) -> bool:
         return False
 
 
-def written(reply: Reply, what: What, now: datetime) -> Outcome:
-    """The outcome of an insert, patch or update; ``what`` is not there if Google says 404."""
+def written(reply: Reply, what: What, now: datetime, event: Event | None = None) -> Outcome:
+    """The outcome of an insert, patch, update or get; ``what`` is not there if Google says 404.
+
+    If ``event`` is what the answer should hold, the version is given only where text and categories hold
+    nothing of the person's: the next change of these relies on it, or reads them first.
+    """
     if not isinstance(reply, Answer) or not reply.ok:
         return failure(reply, what, now)
     if missing(reply):
         return Gone(what="event", code="cancelled", reason="The event was deleted in the calendar.")
     try:
-        event = read(reply, EventResource)
+        seen = read(reply, EventResource)
+        alone = event is None or only_ours(seen.content, event)
     except ProviderError as error:
         return error.outcome
-    return Done(event.id, event.etag)
+    return Done(seen.id, seen.etag if alone else None)
 
 
 def deleted(reply: Reply, id: str, now: datetime) -> Outcome:

@@ -1,24 +1,23 @@
 """One ``apply``: what is sent, and what is looked at where an answer leaves something open."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from googleapiclient.http import HttpRequest
 
 from providers.contract import Clock, Create, Delete, Done, Gone, Mailbox, Operation, Outcome, Refused, Update
 from providers.googlecalendar import bodies, outcomes
-from providers.googlecalendar.client import CALENDAR, MARKED, Client
+from providers.googlecalendar.client import CALENDAR, Client
 from providers.googlecalendar.replies import Answer, Reply
+from providers.googlecalendar.resources import FIELDS, EventResource, read
 
 __all__ = ["Writes"]
-
-WRITTEN = "id,etag,status"
 
 
 class Writes:
     """Operations on one mailbox, by their places, and the outcomes known so far.
 
-    Mostly one request. Before a status is set, and after an answer that may mean a deleted event, the
-    events concerned are looked at first, all in one request.
+    Mostly one request. Events of which it is not known what they hold, or that have moved on since, are
+    read, all in one request, and so are those whose refusal may mean that they were deleted.
     """
 
     def __init__(
@@ -29,56 +28,63 @@ class Writes:
         self._mailbox = mailbox
         self._operations = operations
         self._outcomes: dict[int, Outcome] = {}
+        self._seen: dict[int, Answer] = {}
+        self._unclear: dict[int, Reply] = {}
 
     async def carry_out(self) -> list[Outcome]:
         """An outcome for each operation, in their order."""
-        self._leave_unchanged()
-        versions = await self._look_before()
-        replies = await self._send(
-            {
-                place: self._request(operation, versions.get(place))
-                for place, operation in enumerate(self._operations)
-                if place not in self._outcomes
-            }
-        )
-        unclear: dict[int, Reply] = {}
-        for place, reply in replies.items():
-            if _leaves_open(self._operations[place], reply):
-                unclear[place] = reply
-            else:
-                self._outcomes[place] = self._outcome(self._operations[place], reply)
-        await self._look_after(unclear)
+        updates = {
+            place: update for place, update in enumerate(self._operations) if isinstance(update, Update)
+        }
+        await self._read({place: update for place, update in updates.items() if _to_be_read(update)})
+        moved_on = await self._write(range(len(self._operations)))
+        await self._read({place: updates[place] for place in moved_on})
+        await self._write(moved_on)
+        await self._look_after(self._unclear)
         return [self._outcomes[place] for place in range(len(self._operations))]
 
-    def _leave_unchanged(self) -> None:
-        """Updates without a difference are done."""
-        for place, operation in enumerate(self._operations):
-            if isinstance(operation, Update) and not bodies.patch(operation):
-                self._outcomes[place] = Done(operation.id, operation.version)
-
-    async def _look_before(self) -> dict[int, str | None]:
-        """Look at events whose status is to be set, because that would bring a deleted one back.
-
-        Notes the outcomes for those that are not there; gives the versions that the others' patches are
-        good for, so that nobody can delete them in between.
-        """
-        wanted = {
-            place: self._get(operation)
-            for place, operation in enumerate(self._operations)
-            if isinstance(operation, Update) and bodies.touches_status(operation)
-        }
-        versions: dict[int, str | None] = {}
+    async def _read(self, updates: Mapping[int, Update]) -> None:
+        """Read the events of these updates, or note the outcomes for those that cannot be read."""
+        wanted = {place: self._get(update) for place, update in updates.items()}
         for place, reply in (await self._send(wanted)).items():
-            seen = outcomes.written(reply, "event", self._clock())
-            if isinstance(seen, Done):
-                versions[place] = seen.version
+            outcome = outcomes.written(reply, "event", self._clock())
+            if isinstance(outcome, Done) and isinstance(reply, Answer):
+                self._seen[place] = reply
+            elif outcomes.not_found(reply):
+                self._unclear[place] = reply
             else:
-                self._outcomes[place] = seen
-        return versions
+                self._outcomes[place] = outcome
+
+    async def _write(self, places: Iterable[int]) -> list[int]:
+        """Send what is still open of these; gives those whose events have moved on since ``version``."""
+        requests: dict[int, HttpRequest] = {}
+        for place in places:
+            if place in self._outcomes or place in self._unclear:
+                continue
+            operation = self._operations[place]
+            seen = self._seen.get(place)
+            request = self._request(operation, read(seen, EventResource) if seen else None)
+            if request is not None:
+                requests[place] = request
+            elif seen is not None:
+                self._outcomes[place] = self._outcome(operation, seen)
+            elif isinstance(operation, Update):
+                self._outcomes[place] = Done(operation.id, operation.version)
+        moved_on = []
+        for place, reply in (await self._send(requests)).items():
+            operation = self._operations[place]
+            if outcomes.moved_on(reply) and isinstance(operation, Update) and place not in self._seen:
+                moved_on.append(place)
+            elif _leaves_open(operation, reply):
+                self._unclear[place] = reply
+            else:
+                self._outcomes[place] = self._outcome(operation, reply)
+        return moved_on
 
     async def _look_after(self, refused: Mapping[int, Reply]) -> None:
         """Look at the events or the calendar whose writes were refused, and find out what that means."""
         again: dict[int, HttpRequest] = {}
+        deleted: set[int] = set()
         looks = {place: self._look(self._operations[place], reply) for place, reply in refused.items()}
         for place, seen in (await self._send(looks)).items():
             operation, reply = self._operations[place], refused[place]
@@ -86,6 +92,8 @@ class Writes:
                 mending = self._mending(operation, seen)
                 if mending is not None:
                     again[place] = mending
+                    if outcomes.missing(seen):
+                        deleted.add(place)
                 else:
                     self._outcomes[place] = self._outcome(operation, seen)
             elif outcomes.not_found(reply) and not (isinstance(seen, Answer) and seen.ok):
@@ -95,7 +103,8 @@ class Writes:
             else:
                 self._outcomes[place] = self._outcome(operation, reply)
         for place, reply in (await self._send(again)).items():
-            self._outcomes[place] = _brought_back(outcomes.written(reply, "event", self._clock()))
+            outcome = self._outcome(self._operations[place], reply)
+            self._outcomes[place] = _brought_back(outcome) if place in deleted else outcome
 
     def _look(self, operation: Operation, refusal: Reply) -> HttpRequest:
         """What tells most: whether there is a calendar, if it may be that which was not found."""
@@ -113,45 +122,65 @@ class Writes:
             "calendarId": CALENDAR,
             "eventId": create.marker.attempt.hex,
             "sendUpdates": "none",
-            "fields": WRITTEN,
+            "fields": FIELDS,
         }
         if outcomes.missing(reply):
             body = bodies.insertion(create.event, create.marker)
             return self._client.events.update(**common, body=body)
-        if outcomes.lacks_marker(reply):
-            return self._client.events.patch(**common, body=bodies.full(create.event, create.marker))
+        if isinstance(reply, Answer) and outcomes.lacks_marker(reply):
+            seen = read(reply, EventResource)
+            request = self._client.events.patch(**common, body=bodies.mending(seen, create))
+            _only_for(seen.etag, request)
+            return request
         return None
 
-    def _request(self, operation: Operation, version: str | None) -> HttpRequest:
+    def _request(self, operation: Operation, seen: EventResource | None) -> HttpRequest | None:
+        """What is to be sent; None if that is nothing. ``seen`` is the event as it was read, if it was."""
         events = self._client.events
         common = {"calendarId": CALENDAR, "sendUpdates": "none"}
         match operation:
             case Create(event=event, marker=marker):
-                return events.insert(**common, body=bodies.insertion(event, marker), fields=WRITTEN)
-            case Update(id=id):
-                request = events.patch(**common, eventId=id, body=bodies.patch(operation), fields=WRITTEN)
-                if version is not None:
-                    request.headers["If-Match"] = version
+                return events.insert(**common, body=bodies.insertion(event, marker), fields=FIELDS)
+            case Update(id=id, version=version):
+                body = bodies.patch(operation) if seen is None else bodies.patch_of(seen, operation)
+                if not body:
+                    return None
+                request = events.patch(**common, eventId=id, body=body, fields=FIELDS)
+                if bodies.conditional(body):
+                    _only_for(version if seen is None else seen.etag, request)
                 return request
             case Delete(id=id):
                 return events.delete(**common, eventId=id)
 
     def _get(self, operation: Operation) -> HttpRequest:
         id = operation.marker.attempt.hex if isinstance(operation, Create) else operation.id
-        return self._client.events.get(calendarId=CALENDAR, eventId=id, fields=MARKED)
+        return self._client.events.get(calendarId=CALENDAR, eventId=id, fields=FIELDS)
 
     def _outcome(self, operation: Operation, reply: Reply) -> Outcome:
         match operation:
-            case Create():
-                return outcomes.written(reply, "calendar", self._clock())
-            case Update():
-                return outcomes.written(reply, "event", self._clock())
+            case Create(event=event):
+                return outcomes.written(reply, "calendar", self._clock(), event)
+            case Update(event=event):
+                return outcomes.written(reply, "event", self._clock(), event)
             case Delete(id=id):
                 return outcomes.deleted(reply, id, self._clock())
 
     async def _send(self, requests: Mapping[int, HttpRequest]) -> dict[int, Reply]:
         replies = await self._client.send(self._mailbox.address, list(requests.values()))
         return dict(zip(requests, replies, strict=True))
+
+
+def _to_be_read(update: Update) -> bool:
+    """Whether it cannot be written without reading the event first."""
+    if update.previous is None:
+        return True
+    return update.version is None and bodies.conditional(bodies.patch(update))
+
+
+def _only_for(version: str | None, request: HttpRequest) -> None:
+    """Let the request be carried out only if the event still has this version (RFC 9110 §13.1.1)."""
+    if version is not None:
+        request.headers["If-Match"] = version
 
 
 def _leaves_open(operation: Operation, reply: Reply) -> bool:
@@ -167,7 +196,7 @@ def _leaves_open(operation: Operation, reply: Reply) -> bool:
 
 def _brought_back(outcome: Outcome) -> Outcome:
     """Where Google does not let a deleted event come back, this attempt is used up."""
-    if isinstance(outcome, Refused) and outcome.scope != "account":
+    if isinstance(outcome, Gone) or (isinstance(outcome, Refused) and outcome.scope != "account"):
         return Gone(
             what="event", code=outcome.code, reason="The deleted event of this attempt cannot come back."
         )

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from providers.marker import from_strings
 from providers.sandbox.google.calendar import Calendar
+from providers.sandbox.google.html import shown, typed
 from providers.sandbox.google.rules import CALENDAR_ZONE
 from providers.sandbox.state import Native, SandboxMailbox
 
@@ -37,7 +38,7 @@ class GoogleDialect:
             "timeZone": native["start"].get("timeZone", CALENDAR_ZONE),
             "allDay": "date" in native["start"],
             "location": native.get("location", ""),
-            "description": native.get("description", ""),
+            "description": shown(native.get("description", "")),
             "categories": json.loads(private.get(CATEGORIES, "[]")),
             "showAs": _show_as(native),
             "reminderMinutes": overrides[0]["minutes"] if overrides else None,
@@ -91,8 +92,10 @@ def _marker(private: dict[str, str]) -> dict[str, Any] | None:
 def _fields(common: dict[str, Any], described: dict[str, Any]) -> dict[str, Any]:
     """The event's own fields for those given in the common shape, to be merged into it."""
     fields: dict[str, Any] = {}
-    names = {"title": "summary", "location": "location", "description": "description"}
+    names = {"title": "summary", "location": "location"}
     fields |= {native: common[name] for name, native in names.items() if name in common}
+    if "description" in common:
+        fields["description"] = typed(common["description"])
     if common.keys() & {"start", "end", "timeZone", "allDay"}:
         times = described | common
         zone = times.get("timeZone", CALENDAR_ZONE)

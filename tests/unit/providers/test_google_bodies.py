@@ -6,8 +6,9 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from providers.contract import Event, Marker, Update
+from providers.contract import Create, Event, Marker, ProviderError, Unknown, Update
 from providers.googlecalendar import bodies
+from providers.googlecalendar.resources import EventResource
 
 MARKER = Marker(
     instance="uni.example",
@@ -34,12 +35,17 @@ def changed(**fields: object) -> Event:
     return msgspec.structs.replace(EVENT, **fields)
 
 
-def patch(event: Event, previous: Event | None = EVENT) -> dict[str, object]:
-    return bodies.patch(
-        Update(
-            id="x", version=None, event=event, possible=() if previous is None else (previous,), marker=MARKER
-        )
-    )
+def update(event: Event, *possible: Event) -> Update:
+    return Update(id="x", version=None, event=event, possible=possible, marker=MARKER)
+
+
+def patch(event: Event, previous: Event = EVENT) -> dict[str, object]:
+    return bodies.patch(update(event, previous))
+
+
+def resource(event: Event = EVENT, marker: Marker = MARKER, **changes: object) -> EventResource:
+    """The event as Google gives it back after an insert, and after these changes."""
+    return msgspec.convert({"etag": '"1"'} | bodies.insertion(event, marker) | changes, EventResource)
 
 
 def test_insertion_names_the_attempt_as_its_id_and_leaves_empty_fields_out():
@@ -72,7 +78,14 @@ def test_insertion_of_all_fields():
 
 def test_nothing_sent_can_invite_anyone_or_touch_reminders_and_colours():
     event = changed(location="Aula", categories=("Exam",), url="https://uni.example/")
-    for body in (bodies.insertion(event, MARKER), bodies.full(event, MARKER), patch(event, None)):
+    sent = (
+        bodies.insertion(event, MARKER),
+        patch(event),
+        bodies.patch_of(resource(), update(event)),
+        bodies.patch_of(resource(), update(event, EVENT)),
+        bodies.mending(resource(), Create(event=event, marker=MARKER)),
+    )
+    for body in sent:
         assert body.keys() <= {
             "id",
             "summary",
@@ -88,12 +101,19 @@ def test_nothing_sent_can_invite_anyone_or_touch_reminders_and_colours():
         assert body["extendedProperties"].keys() == {"private"}
 
 
-@pytest.mark.parametrize("status", ["confirmed", "tentative"])
-@pytest.mark.parametrize("show_as", ["busy", "free", "tentative"])
-def test_tentative_is_a_status_and_free_a_transparency(status, show_as):
-    body = bodies.insertion(changed(status=status, show_as=show_as), MARKER)
-    assert body["status"] == ("tentative" if "tentative" in (status, show_as) else "confirmed")
-    assert body["transparency"] == ("transparent" if show_as == "free" else "opaque")
+@pytest.mark.parametrize(
+    ("show_as", "status", "transparency"),
+    [
+        ("busy", "confirmed", "opaque"),
+        ("free", "confirmed", "transparent"),
+        ("tentative", "tentative", "opaque"),
+    ],
+)
+def test_tentative_is_a_status_and_free_a_transparency(show_as, status, transparency):
+    event = changed(status="tentative", show_as=show_as)
+    body = bodies.insertion(event, MARKER)
+    assert (body["status"], body["transparency"]) == (status, transparency)
+    assert resource(event).content.show_as == show_as
 
 
 def test_all_day_event_is_dates_on_its_own_wall_clock():
@@ -199,22 +219,132 @@ def test_patch_without_a_difference_is_empty():
     assert patch(changed()) == {}
 
 
-def test_patch_over_an_unknown_state_holds_every_owned_field():
-    assert patch(EVENT, None) == bodies.full(EVENT, MARKER)
-    assert {name for name, value in patch(EVENT, None).items() if value is None} == {
-        "location",
-        "description",
-        "source",
+def test_patch_over_an_unknown_state_is_refused():
+    with pytest.raises(ValueError, match="read the event first"):
+        bodies.patch(update(EVENT))
+
+
+def test_what_could_be_taken_for_html_is_written_as_html():
+    assert bodies.insertion(changed(description="a <b> c"), MARKER)["description"] == "a &lt;b&gt; c"
+    assert patch(changed(description="AT&T; 1 < 2")) == {
+        "description": "AT&T; 1 < 2",
+        "extendedProperties": {"private": MARKED},
     }
 
 
-def test_only_patches_with_a_status_can_bring_a_deleted_event_back():
-    def touches(event: Event, previous: Event | None) -> bool:
-        update = Update(
-            id="x", version=None, event=event, possible=() if previous is None else (previous,), marker=MARKER
-        )
-        return bodies.touches_status(update)
+@pytest.mark.parametrize(
+    ("fields", "condition"),
+    [
+        ({"title": "Seminar"}, False),
+        ({"location": "Aula"}, False),
+        ({"end": datetime(2026, 12, 1, 11, tzinfo=UTC)}, False),
+        ({"show_as": "free"}, False),
+        ({"show_as": "tentative"}, True),
+        ({"description": "Bring a pen"}, True),
+        ({"url": "https://uni.example/x"}, True),
+        ({"categories": ("Exam",)}, True),
+    ],
+)
+def test_only_what_may_hold_additions_or_bring_an_event_back_depends_on_the_version(fields, condition):
+    assert bodies.conditional(patch(changed(**fields))) is condition
 
-    assert not touches(changed(title="Seminar"), EVENT)
-    assert touches(changed(show_as="tentative"), EVENT)
-    assert touches(EVENT, None)
+
+# Over an event that was read
+
+FULL = changed(
+    location="Aula", description="Chapter 2", url="https://uni.example/", categories=("Exam",), show_as="free"
+)
+ALL_DAY = changed(
+    all_day=True, start=datetime(2026, 11, 30, 23, tzinfo=UTC), end=datetime(2026, 12, 1, 23, tzinfo=UTC)
+)
+
+
+@pytest.mark.parametrize("event", [EVENT, FULL, ALL_DAY], ids=["plain", "full", "all day"])
+def test_an_event_that_is_as_it_should_be_takes_nothing(event):
+    assert bodies.patch_of(resource(event), update(event)) == {}
+    assert resource(event).content.holds(event)
+
+
+@pytest.mark.parametrize(("held", "event"), [(EVENT, FULL), (FULL, EVENT), (FULL, ALL_DAY), (ALL_DAY, FULL)])
+def test_of_an_unknown_event_everything_that_differs_is_written(held, event):
+    sent = bodies.patch_of(resource(held), update(event, held, event))
+    assert sent == patch(event, held)
+
+
+def test_of_an_unknown_event_nothing_else_is_written():
+    sent = bodies.patch_of(resource(FULL, summary="Mine"), update(FULL))
+    assert sent == {"summary": "Algebra", "extendedProperties": {"private": MARKED}}
+
+
+def test_an_adopted_event_gets_its_new_marker():
+    other = msgspec.structs.replace(MARKER, synchronization=8)
+    assert bodies.patch_of(resource(marker=other), update(EVENT)) == {
+        "extendedProperties": {"private": MARKED}
+    }
+
+
+def test_the_wall_clock_of_another_zone_is_a_difference():
+    sent = bodies.patch_of(resource(), update(changed(time_zone="America/New_York")))
+    assert sent.keys() == {"start", "end", "extendedProperties"}
+
+
+def test_of_a_known_event_only_what_the_timetable_changed_is_written():
+    """The person has another title for it, and a note; the timetable has another room and another text."""
+    held = resource(FULL, summary="Mine", description="Chapter 2\n\nhttps://uni.example/\n\nAsk Bob")
+    event = msgspec.structs.replace(FULL, location="Zaal 1", description="Chapter 3")
+    assert bodies.patch_of(held, update(event, FULL)) == {
+        "location": "Zaal 1",
+        "description": "Chapter 3\n\nhttps://uni.example/\n\nAsk Bob",
+        "extendedProperties": {"private": MARKED},
+    }
+
+
+def test_of_a_known_event_a_text_that_is_there_already_is_left():
+    event = msgspec.structs.replace(FULL, location="Zaal 1", description="Chapter 3")
+    held = resource(event, location="Aula", description=f"{event.body}\nAsk Bob")
+    assert bodies.patch_of(held, update(event, FULL)).keys() == {"location", "extendedProperties"}
+
+
+def test_categories_of_theirs_stay_among_ours():
+    held = resource(changed(categories=("Mine", "Exam")))
+    sent = bodies.patch_of(held, update(changed(categories=("Lecture",)), changed(categories=("Exam",))))
+    assert sent["extendedProperties"]["private"]["RoosterCategories"] == '["Lecture", "Mine"]'
+
+
+def test_categories_that_do_not_fit_are_no_difference_for_ever():
+    event = changed(categories=tuple("é" * 99 + str(n) for n in range(30)))
+    assert bodies.patch_of(resource(event), update(event)) == {}
+
+
+def test_categories_that_another_program_broke_are_written_anew():
+    event = changed(categories=("Exam",))
+    broken = {"private": MARKED | {"RoosterCategories": "{"}}
+    sent = bodies.patch_of(resource(event, extendedProperties=broken), update(event))
+    assert sent["extendedProperties"]["private"]["RoosterCategories"] == '["Exam"]'
+
+
+def test_an_event_of_ours_without_a_marker_keeps_their_notes():
+    held = resource(FULL, description=f"Ask Bob<br><br>{FULL.body}", extendedProperties={})
+    sent = bodies.mending(held, Create(event=FULL, marker=MARKER))
+    assert sent == {"extendedProperties": {"private": MARKED | {"RoosterCategories": '["Exam"]'}}}
+
+
+# Reading
+
+
+def test_times_are_read_in_utc_and_days_as_midnights():
+    content = resource(FULL).content
+    assert (content.start, content.end, content.all_day) == (FULL.start, FULL.end, False)
+    assert content.start.utcoffset() == timedelta(0)
+    content = resource(ALL_DAY).content
+    assert (content.start, content.end, content.all_day) == (
+        datetime(2026, 12, 1, tzinfo=UTC),
+        datetime(2026, 12, 2, tzinfo=UTC),
+        True,
+    )
+
+
+def test_an_event_without_times_is_unreadable():
+    with pytest.raises(ProviderError) as caught:
+        _ = resource(start={}).content
+    assert isinstance(caught.value.outcome, Unknown)
