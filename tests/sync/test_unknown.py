@@ -1,9 +1,13 @@
 """Answers that never came: nothing is lost, nothing is there twice."""
 
 import asyncio
+from random import Random
 
 import pytest
 
+from app.database.queries import query
+from app.ledger import Lease, LeaseLost
+from app.sync.run import Run
 from app.sync.settle import LOOK_AGAIN
 from providers.contract import Unknown
 from tests.fakes import DOWN, FakeAdapter
@@ -149,3 +153,30 @@ async def test_a_worker_that_was_only_slow_does_not_write_any_more(world: World)
     await slow
     await world.settle()
     await world.assert_true(ALICE, [event(f"e{n:02}") for n in range(60)])
+
+
+async def test_a_worker_that_slept_past_its_lease_sends_nothing(world: World) -> None:
+    """It was stopped after it had noted what to send: another one may have the mailbox by now."""
+    await world.publish("alice", *EVENTS)
+    await world.link("alice", ALICE)
+    worker = world.worker()
+    row = await world.pool.fetchrow(query("mailboxes.claim"), worker.id, "ews", 1, world.clock(), 60.0)
+    assert row is not None
+    holds = iter([True, False])
+    run = Run(
+        pool=world.pool,
+        adapter=world.adapter,
+        lease=Lease(
+            owner=worker.id, mailbox_id=row["id"], **{key: value for key, value in row.items() if key != "id"}
+        ),
+        config=world.config,
+        clock=world.clock,
+        lease_holds=lambda: next(holds),
+        stopping=lambda: False,
+        random=Random(7),
+    )
+    world.adapter.calls.clear()
+    with pytest.raises(LeaseLost):
+        await run()
+    assert world.adapter.calls == []
+    assert all(entry["sent_at"] for entry in await world.ledger(ALICE))
