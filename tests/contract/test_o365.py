@@ -1,7 +1,7 @@
 """What is Microsoft 365's own: tokens, certificates, and the transactionId."""
 
 from asyncio import gather
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ from providers import o365
 from providers.contract import Adapter, Mailbox, ProviderError, Refused
 from providers.sandbox.server import Sandbox
 from providers.settings import O365Settings
-from tests.contract.harness import Control, create, lecture, put
+from tests.contract.harness import INSTANCE, Control, all_done, create, delete, lecture, put, update
 
 pytestmark = pytest.mark.parametrize("type", ["o365"])
 
@@ -103,3 +103,53 @@ async def test_a_repeated_create_is_dropped_by_its_transaction_id(
     (second,) = await put(adapter, mailbox, operation)
     assert second.id == first.id
     assert len(await control.events(mailbox.address)) == 1
+
+
+@pytest.mark.parametrize(
+    ("missing", "requests"),
+    [(range(20), 6), ([0], 3), ([7], 2), ([19], 1), (range(0, 20, 2), 6)],
+    ids=["all", "the first", "one in the middle", "the last", "every other one"],
+)
+async def test_deletes_of_what_is_gone_do_not_take_a_request_each(
+    adapter: Adapter, mailbox: Mailbox, control: Control, missing: Sequence[int], requests: int
+) -> None:
+    """Graph carries out nothing of a chain after an item that fails, and a missing event is a failure."""
+    done = await put(adapter, mailbox, *(create(lecture(n)) for n in range(20)))
+    for number in missing:
+        await control.person_deletes(mailbox.address, done[number].id)
+    await control.forget()
+    all_done(await adapter.apply(mailbox, [delete(each) for each in done]))
+    assert await control.events(mailbox.address) == []
+    assert await control.requests() <= requests
+
+
+async def test_updates_of_many_events_that_all_moved_on_take_three_requests(
+    adapter: Adapter, mailbox: Mailbox, control: Control
+) -> None:
+    """As they do by themselves, seconds after they were made."""
+    creates = [create(lecture(n, description="One.")) for n in range(20)]
+    done = await put(adapter, mailbox, *creates)
+    for each in done:
+        await control.person_changes(mailbox.address, each.id, reminderMinutes=45)
+    await control.forget()
+    changes = [
+        update(each, made, msgspec.structs.replace(made.event, description="Two."))
+        for each, made in zip(done, creates, strict=True)
+    ]
+    all_done(await adapter.apply(mailbox, changes))
+    assert {event["description"] for event in await control.events(mailbox.address)} == {"Two."}
+    assert await control.requests() == 3
+
+
+async def test_what_events_hold_takes_no_requests_of_its_own(
+    adapter: Adapter, mailbox: Mailbox, control: Control
+) -> None:
+    creates = [create(lecture(n)) for n in range(20)]
+    await put(adapter, mailbox, *creates)
+    await control.forget()
+    found = await adapter.find(mailbox, INSTANCE, [operation.marker.attempt for operation in creates])
+    assert len(found) == 20
+    assert await control.requests() == 1
+    listed = [event async for event in adapter.list(mailbox, INSTANCE)]
+    assert len(listed) == 20
+    assert await control.requests() == 2

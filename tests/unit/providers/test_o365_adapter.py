@@ -54,10 +54,12 @@ class ScriptedGraph(Graph):
         self._root = ROOT
         self._answers = list(answers)
         self.sent: list[tuple[str, str, dict[str, Any] | None]] = []
+        self.headers: list[dict[str, str]] = []
 
     async def _send(
         self, method: str, url: str, body: dict[str, Any] | None, headers: dict[str, str]
     ) -> Answer:
+        self.headers.append(headers)
         self.sent.append((method, url.removeprefix(ROOT), body))
         answer = self._answers.pop(0)
         if isinstance(answer, Exception):
@@ -152,6 +154,100 @@ async def test_what_a_refused_event_kept_from_being_carried_out_is_sent_again() 
 async def test_a_delete_of_a_missing_event_is_done_and_the_rest_goes_on() -> None:
     graph = ScriptedGraph(batch(answer(404, "ErrorItemNotFound"), LEFT_OUT), answer(204))
     assert await adapter(graph).apply(ALICE, [delete(1), delete(2)]) == [Done("id1"), Done("id2")]
+
+
+async def test_after_a_chain_that_breaks_early_four_at_a_time_go_side_by_side() -> None:
+    """Until four are well: then it was an exception, and the rest goes in one chain again."""
+    missing = answer(404, "ErrorItemNotFound")
+    graph = ScriptedGraph(
+        batch(missing, *[LEFT_OUT] * 11),
+        batch(answer(204), missing, answer(204), answer(204)),
+        batch(*[answer(204)] * 4),
+        batch(*[answer(204)] * 3),
+    )
+    outcomes = await adapter(graph).apply(ALICE, [delete(n) for n in range(12)])
+    assert outcomes == [Done(f"id{n}") for n in range(12)]
+    sent = [cast(dict[str, Any], body)["requests"] for _, _, body in graph.sent]
+    assert [len(items) for items in sent] == [12, 4, 4, 3]
+    assert [any("dependsOn" in each for each in items) for items in sent] == [True, False, False, True]
+
+
+MOVED_ON = answer(412, "ErrorIrresolvableConflict")
+LONGER = msgspec.structs.replace(EVENT, description="Bring a book.")
+
+
+def update(number: int, version: str | None = "old", event: Event = LONGER) -> Update:
+    return Update(id=f"id{number}", version=version, event=event, possible=(EVENT,), marker=marker(number))
+
+
+def patches(body: Any) -> Answer:
+    """Graph's answer to a batch of PATCHes: the events as they are then."""
+    return batch(
+        *(
+            answer(200, **item(n) | {"changeKey": "new", "body": each["body"]["body"]})
+            for n, each in enumerate(body["requests"])
+        )
+    )
+
+
+async def test_an_event_that_has_moved_on_is_read_and_written_over_what_was_read() -> None:
+    noted = item(1) | {"changeKey": "moved", "body": {"contentType": "text", "content": "Note"}}
+    written = noted | {
+        "changeKey": "new",
+        "body": {"contentType": "text", "content": "Bring a book.\n\nNote"},
+    }
+    graph = ScriptedGraph(MOVED_ON, answer(200, **noted), answer(200, **written))
+    # Without a version: it would not tell whether there are notes.
+    assert await adapter(graph).apply(ALICE, [update(1)]) == [Done("id1", None)]
+    assert [method for method, _, _ in graph.sent] == ["PATCH", "GET", "PATCH"]
+    assert graph.headers == [{"If-Match": 'W/"old"'}, {}, {"If-Match": 'W/"moved"'}]
+    assert cast(dict[str, Any], graph.sent[2][2])["body"] == written["body"]
+
+
+async def test_an_event_that_moves_on_again_is_refused_for_now() -> None:
+    graph = ScriptedGraph(MOVED_ON, answer(200, **item(1)), MOVED_ON)
+    (outcome,) = await adapter(graph).apply(ALICE, [update(1)])
+    assert isinstance(outcome, Refused)
+    assert (outcome.code, outcome.permanent, outcome.scope) == ("ErrorIrresolvableConflict", False, "event")
+
+
+async def test_an_event_that_has_moved_on_and_is_gone_is_gone() -> None:
+    graph = ScriptedGraph(MOVED_ON, answer(404, "ErrorItemNotFound"))
+    (outcome,) = await adapter(graph).apply(ALICE, [update(1)])
+    assert isinstance(outcome, Gone)
+    assert outcome.what == "event"
+
+
+async def test_a_read_that_is_throttled_holds_up_what_comes_after_it() -> None:
+    graph = ScriptedGraph(answer(429, "ApplicationThrottled", {"retry-after": "7"}))
+    throttled = Throttled(until=NOW + timedelta(seconds=7), scope="mailbox", code="ApplicationThrottled")
+    assert await adapter(graph).apply(ALICE, [create(2), update(1, None)]) == [throttled, throttled]
+
+
+@pytest.mark.parametrize("lost", [NoAnswer("timeout"), answer(503), answer(200), answer(200, id="id1")])
+async def test_an_update_whose_event_cannot_be_read_is_not_written(lost: Answer | Exception) -> None:
+    outcomes = await adapter(ScriptedGraph(lost)).apply(ALICE, [update(1, None), create(2)])
+    assert isinstance(outcomes[0], Unknown)
+    assert outcomes[1] == Throttled(until=NOW, scope="mailbox", code="not_sent")
+
+
+async def test_with_the_first_that_has_moved_on_the_others_are_read_along() -> None:
+    graph = ScriptedGraph(
+        batch(answer(204), MOVED_ON, *[LEFT_OUT] * 4),
+        batch(*(answer(200, **item(n)) for n in range(5))),
+        patches,
+    )
+    outcomes = await adapter(graph).apply(ALICE, [delete(9), *(update(n) for n in range(5))])
+    assert outcomes == [Done("id9"), *(Done(f"id{n}", "new") for n in range(5))]
+
+
+async def test_a_version_stands_for_our_text_alone() -> None:
+    """The PATCH of a title does not ask for it, and yet tells whether the person has made notes."""
+    renamed = update(1, event=msgspec.structs.replace(EVENT, title="Exam"))
+    plain = item(1) | {"changeKey": "new"}
+    noted = plain | {"body": {"contentType": "text", "content": "Note"}}
+    assert await adapter(ScriptedGraph(answer(200, **plain))).apply(ALICE, [renamed]) == [Done("id1", "new")]
+    assert await adapter(ScriptedGraph(answer(200, **noted))).apply(ALICE, [renamed]) == [Done("id1", None)]
 
 
 async def test_after_a_throttled_item_the_rest_is_throttled_until_the_same_moment() -> None:

@@ -50,6 +50,21 @@ def test_done_names_the_event_and_its_version() -> None:
     assert outcomes.of_write(DELETE, answer(204), NOW) == Done("AAMk=")
 
 
+def test_an_event_that_is_read_by_its_id_may_be_gone() -> None:
+    gone = outcomes.of_event_read(answer(404, "ErrorItemNotFound"), NOW)
+    assert isinstance(gone, Gone)
+    assert gone.what == "event"
+    no_mailbox = outcomes.of_event_read(answer(404, "ErrorInvalidUser"), NOW)
+    assert isinstance(no_mailbox, Gone)
+    assert no_mailbox.what == "mailbox"
+    assert outcomes.of_event_read(Answer(status=200, headers={}, body={"id": "AAMk="}), NOW) is None
+
+
+def test_an_event_that_somebody_else_has_written_since_has_moved_on() -> None:
+    assert outcomes.has_moved_on(answer(412, "ErrorIrresolvableConflict"))
+    assert not outcomes.has_moved_on(answer(409, "ErrorIrresolvableConflict"))
+
+
 def test_a_create_that_is_answered_without_an_id_is_unknown() -> None:
     assert isinstance(outcomes.of_write(CREATE, answer(201), NOW), Unknown)
 
