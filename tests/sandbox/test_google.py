@@ -709,3 +709,26 @@ async def test_person_changes_any_field(control, google, change):
     changed = await control.ok("PATCH", control.mailbox(*mailbox, "events", "event"), change)
     assert changed == before | change | {"version": changed["version"], "timeZone": changed["timeZone"]}
     assert change.get("timeZone", changed["timeZone"]) == changed["timeZone"]
+
+
+@pytest.mark.parametrize(
+    ("description", "text"),
+    [
+        ("plain & simple\n1 < 2", "plain & simple\n1 < 2"),
+        ("<b>Bring</b> a pen<br>&amp; paper", "Bring a pen\n& paper"),
+        ("&lt;b&gt;", "<b>"),
+    ],
+)
+async def test_person_sees_descriptions_as_html(control, google, description, text):
+    """The reference of the field: "Can contain HTML"."""
+    await google.insert(id="event", description=description)
+    (shown,) = await control.events("googlecalendar", "alice@uni.example")
+    assert shown["description"] == text
+
+
+async def test_person_types_descriptions_that_become_html(control, google):
+    await google.insert(id="event")
+    path = control.mailbox("googlecalendar", "alice@uni.example", "events", "event")
+    changed = await control.ok("PATCH", path, {"description": "R&D:\n\n1 < 2"})
+    assert changed["description"] == "R&D:\n\n1 < 2"
+    assert (await google.get("event"))["description"] == "R&amp;D:<br><br>1 &lt; 2"

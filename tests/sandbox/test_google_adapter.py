@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -27,6 +27,7 @@ from providers.contract import (
 )
 from providers.googlecalendar import connect
 from providers.sandbox.google import dialect
+from providers.sandbox.google.service import Answer, Call, Service
 from providers.sandbox.server import Sandbox
 from providers.settings import GoogleSettings
 from tests.sandbox.google import key_file
@@ -75,6 +76,27 @@ async def mailbox(adapter):
 def calendar(sandbox, mailbox):
     """The events in the sandbox as Google keeps them, by id."""
     return sandbox.state.mailbox(TYPE, mailbox.address).events
+
+
+class Wire(list[Call]):
+    """The calls that arrive at the sandbox; ``before`` is done before each write."""
+
+    before: Callable[[], None] | None = None
+
+
+@pytest.fixture
+def wire(monkeypatch) -> Wire:
+    calls = Wire()
+    answer = Service.call
+
+    async def call(service: Service, call: Call) -> Answer:
+        calls.append(call)
+        if calls.before is not None and call.method != "GET":
+            calls.before()
+        return await answer(service, call)
+
+    monkeypatch.setattr(Service, "call", call)
+    return calls
 
 
 @pytest.fixture
@@ -282,6 +304,78 @@ async def test_update_leaves_what_is_not_roosters(adapter, mailbox, made, calend
     assert event["summary"] == "Seminar 2"
 
 
+@pytest.mark.parametrize(
+    ("fields", "sent"),
+    [
+        ({"title": "Seminar"}, {"summary"}),
+        ({"location": "Aula"}, {"location"}),
+        ({"show_as": "free"}, {"transparency"}),
+        ({"description": "Bring a pen"}, {"description"}),
+        ({"show_as": "tentative"}, {"status"}),
+    ],
+)
+async def test_update_is_one_patch_of_what_changed(adapter, mailbox, made, wire, fields, sent):
+    """Conditional where it could destroy something, and unconditional elsewhere."""
+    version = '"0000000000000001"'
+    operation = msgspec.structs.replace(update(made, **fields), version=version)
+    wire.clear()
+    (outcome,) = await adapter.apply(mailbox, [operation])
+    assert outcome == Done(operation.id, '"0000000000000002"')
+    (call,) = wire
+    assert call.method == "PATCH"
+    assert msgspec.json.decode(call.body).keys() == sent | {"extendedProperties"}
+    assert call.headers.get("if-match") == (version if sent & {"description", "status"} else None)
+
+
+async def test_update_whose_event_moves_on_all_the_time_is_for_the_next_run(
+    adapter, mailbox, made, wire, calendar
+):
+    """What was read is no longer so when it is to be written: one more conflict is enough."""
+    event = calendar[made.marker.attempt.hex]
+    wire.before = lambda: event.update(etag=f'{event["etag"][:-1]}1"')
+    operation = msgspec.structs.replace(update(made, description="New"), version='"0000000000000001"')
+    wire.clear()
+    (outcome,) = await adapter.apply(mailbox, [operation])
+    assert isinstance(outcome, Refused)
+    assert (outcome.scope, outcome.permanent, outcome.code) == ("event", False, "conditionNotMet")
+    assert [call.method for call in wire] == ["PATCH", "GET", "PATCH"]
+    assert "description" not in event
+
+
+async def test_version_is_not_given_for_an_event_that_holds_notes(adapter, mailbox, made, calendar):
+    """So that the next change of the text reads them first."""
+    event = calendar[made.marker.attempt.hex]
+    event["description"] = "Ask Bob"
+    (outcome,) = await adapter.apply(mailbox, [update(made, title="Seminar")])
+    assert outcome == Done(made.marker.attempt.hex, None)
+    (outcome,) = await adapter.apply(mailbox, [made])
+    assert outcome == Done(made.marker.attempt.hex, None)
+
+
+async def test_notes_that_google_has_made_html_of_keep_their_form(adapter, mailbox, made, calendar):
+    event = calendar[made.marker.attempt.hex]
+    first = update(made, description="Bring a pen", url="https://uni.example/?a=1&b=2")
+    await adapter.apply(mailbox, [first])
+    link = '<a href="https://uni.example/?a=1&amp;b=2">https://uni.example/?a=1&amp;b=2</a>'
+    event |= {"description": f"<b>Ask Bob</b><br>Bring a pen<br><br>{link}<br><i>and Eve</i>", "etag": '"9"'}
+    second = msgspec.structs.replace(
+        first, version='"2"', possible=(first.event,), event=lecture(description="1 < 2")
+    )
+    (outcome,) = await adapter.apply(mailbox, [second])
+    assert isinstance(outcome, Done)
+    assert event["description"] == "<b>Ask Bob</b><br>1 &lt; 2<br><i>and Eve</i>"
+
+
+async def test_update_of_an_event_that_cannot_be_read_is_unknown_and_writes_nothing(
+    control, adapter, mailbox, made, calendar
+):
+    before = msgspec.json.encode(calendar)
+    await play(control, fault="unavailable", operation="read")
+    (outcome,) = await adapter.apply(mailbox, [update(made, known=False, title="Seminar")])
+    assert isinstance(outcome, Unknown)
+    assert msgspec.json.encode(calendar) == before
+
+
 async def test_update_of_an_adopted_event_writes_its_new_synchronization(adapter, mailbox, made, calendar):
     marker = msgspec.structs.replace(made.marker, synchronization=8)
     operation = msgspec.structs.replace(update(made, title="Seminar"), marker=marker)
@@ -432,8 +526,6 @@ async def test_answer_of_another_shape_is_unknown(adapter, mailbox, monkeypatch)
 
 @pytest.mark.parametrize("role", ["reader", "freeBusyReader", "writerWithoutPrivateAccess"])
 async def test_probe_wants_to_write(adapter, role, monkeypatch):
-    from providers.sandbox.google.service import Answer, Service
-
     entry = {"id": "alice@uni.example", "accessRole": role}
     monkeypatch.setattr(Service, "_calendar_metadata", lambda *_: Answer(status=200, body=entry))
     with pytest.raises(ProviderError) as caught:
