@@ -1,6 +1,8 @@
 """The configuration of each provider, as CONTRACT §2 names it, with secrets and files already read."""
 
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -77,6 +79,7 @@ class EwsSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             raise ValueError("username and password go together")
         if self.username is None and not self.accounts:
             raise ValueError("username and password are missing, or accounts in their place")
+        _check_addresses(authority=self.authority)
 
 
 class O365Settings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,6 +96,7 @@ class O365Settings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         if (self.client_secret is None) == (self.certificate is None):
             raise ValueError("give either client_secret_file or certificate_file")
+        _check_addresses(authority=self.authority, graph_url=self.graph_url)
 
 
 class GoogleSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -104,3 +108,29 @@ class GoogleSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
     service_account: Secret
     api_url: str = "https://www.googleapis.com"
     ca_file: FilePath | None = None
+
+    def __post_init__(self) -> None:
+        _check_addresses(api_url=self.api_url)
+
+
+def _check_addresses(**addresses: str) -> None:
+    """Tokens and secrets go to these addresses. Raises ValueError for one that does not keep them.
+
+    On this machine itself nobody listens in: a tunnel or a test may end there without TLS.
+    """
+    for name, address in addresses.items():
+        try:
+            parts = urlsplit(address)
+        except ValueError:
+            raise ValueError(f"{name}: not an address") from None
+        if not parts.hostname or parts.scheme not in ("https", "http"):
+            raise ValueError(f"{name}: expected an address that begins with https://")
+        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+            raise ValueError(f"{name}: has to begin with https://, as tokens and secrets go there")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
