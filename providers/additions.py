@@ -10,6 +10,9 @@ from providers.contract import Content, Event, plain
 
 __all__ = ["find", "merged_body", "merged_categories", "only_ours"]
 
+_NOT_IN_A_WORD = r"(?:(?<!\w)|(?!\w))"
+"""Between two characters that are not both part of one word."""
+
 
 def merged_body(current: str, before: Iterable[Event], event: Event) -> str:
     """The plain text to write: ``event``'s in the place of ours from before, with their notes around it.
@@ -45,15 +48,16 @@ def only_ours(content: Content, event: Event) -> bool:
 
 
 def find(text: str, current: str) -> re.Match[str] | None:
-    """Our text in theirs, whatever became of white space around its lines: whole lines, else anywhere.
+    """Our text in theirs, whatever became of white space between its lines: whole lines, else whole words.
 
     ``text`` is ``plain``. None if it is not there, and for an empty one.
     """
     if not text:
         return None
     lines = (re.escape(line).replace(r"\ ", "[ \xa0]") for line in text.split("\n"))
-    pattern = r"[^\S\n]*\r?\n[^\S\n]*".join(lines)
-    return re.search(rf"^{pattern}$", current, re.MULTILINE) or re.search(pattern, current)
+    pattern = r"\s*\n\s*".join(lines)
+    words = rf"{_NOT_IN_A_WORD}{pattern}{_NOT_IN_A_WORD}"
+    return re.search(rf"^{pattern}(?=\s*$)", current, re.MULTILINE) or re.search(words, current)
 
 
 def _joined(first: str, second: str) -> str:

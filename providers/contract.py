@@ -128,8 +128,12 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plain(text: str) -> str:
-    """A text without what providers change by themselves: kinds of line ends, white space around lines."""
-    return "\n".join(line.strip() for line in text.replace("\xa0", " ").splitlines()).strip()
+    """A text without what providers and clients change by themselves when they turn it into HTML and back.
+
+    That is kinds of line ends, white space around lines, and empty lines.
+    """
+    lines = (line.strip() for line in text.replace("\xa0", " ").splitlines())
+    return "\n".join(line for line in lines if line)
 
 
 class Marker(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 import pytest
 
 from providers.additions import merged_body, merged_categories, only_ours
-from providers.contract import Content, Event
+from providers.contract import Content, Event, plain
 from tests.unit.providers.ews_server import event
 
 
@@ -37,8 +37,28 @@ def test_our_text_is_found_whatever_became_of_its_lines():
     )
 
 
+@pytest.mark.parametrize("apart", ["\n", "\n\n", "\r\n\r\n\r\n", "\n \xa0\n"])
+def test_empty_lines_are_the_clients_doing_and_nobodys_words(apart: str):
+    """Clients that turn a text into HTML and back make one of two, or two of one."""
+    before = event(description="One\n\nTwo", url="https://uni.example/")
+    current = apart.join(["Mine", "One", "Two", "https://uni.example/", "Too"])
+
+    assert plain(before.body) in plain(current)
+    assert merged_body(current, [before], says("New")) == f"Mine{apart}New{apart}Too"
+    assert merged_body(current, [before], before) == current
+
+
 def test_our_text_on_lines_of_its_own_comes_before_one_in_their_words():
     assert merged_body("Algebra: see A\nA\n", [says("A")], says("B")) == "Algebra: see A\nB\n"
+    assert merged_body("Algebra: see A\r\nA\r\nMine", [says("A")], says("B")) == (
+        "Algebra: see A\r\nB\r\nMine"
+    )
+
+
+def test_our_text_is_not_found_in_the_middle_of_their_words():
+    assert merged_body("All mine", [says("A")], says("B")) == "B\n\nAll mine"
+    assert merged_body("Mine, A.", [says("A")], says("B")) == "Mine, B."
+    assert merged_body("Mine(A!)?", [says("(A!)")], says("B")) == "MineB?"
 
 
 def test_our_text_goes_and_theirs_stays():
