@@ -14,7 +14,7 @@ from app.provisioning.synchronizations import Synchronization, find
 from app.provisioning.text import is_username
 from app.sync.pacing import Pacer
 from app.sync.wake import wake_mailboxes
-from providers.contract import Adapter, Gone, Mailbox, ProviderError, Refused
+from providers.contract import Adapter, Gone, Mailbox, ProviderError, Refused, Throttled
 
 __all__ = ["provision"]
 
@@ -51,16 +51,17 @@ async def provision(
     if not is_username(username) or not await pool.fetchval(query("users.exists"), username):
         raise _unknown_user()
     identity = None
+    pacer = Pacer(pool, adapter)
     # While the provider has asked us to wait, it is not asked.
-    if await Pacer(pool, adapter).blocked(Mailbox(address=address, identity=address), clock()) is None:
+    if await pacer.blocked(Mailbox(address=address, identity=address), clock()) is None:
         try:
             async with asyncio.timeout(probe_seconds):
-                identity = await _probe(adapter, address)
+                identity = await _probe(adapter, pacer, address)
         except TimeoutError:
             identity = None
     renamed = set[int]()
     if identity is not None:
-        renamed = await _renamed(pool, adapter, username, address, identity, probe_seconds)
+        renamed = await _renamed(pool, adapter, pacer, username, address, identity, probe_seconds)
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(query("synchronizations.lock_pair"), username, type)
         if not await connection.fetchval(query("users.hold"), username):
@@ -90,8 +91,11 @@ def _same(one: str, other: str) -> bool:
     return one.casefold() == other.casefold()
 
 
-async def _probe(adapter: Adapter, address: str) -> str | None:
-    """The identity of the mailbox, or None if the provider cannot say now. Raises NoAccess."""
+async def _probe(adapter: Adapter, pacer: Pacer, address: str) -> str | None:
+    """The identity of the mailbox, or None if the provider cannot say now. Raises NoAccess.
+
+    If the provider asks to wait, that holds for everybody from now on.
+    """
     try:
         return (await adapter.probe(address)).identity
     except ProviderError as error:
@@ -100,12 +104,21 @@ async def _probe(adapter: Adapter, address: str) -> str | None:
                 raise NoAccess("mailbox_not_found", f"No such mailbox: {reason}") from error
             case Refused(scope="mailbox" | "event", reason=reason):
                 raise NoAccess("no_access", f"No access to the mailbox: {reason}") from error
+            case Throttled(until=until, scope=scope):
+                await pacer.block(Mailbox(address=address, identity=address), scope, until)
+                return None
             case _:
                 return None
 
 
 async def _renamed(
-    pool: Pool, adapter: Adapter, username: str, address: str, identity: str, seconds: float
+    pool: Pool,
+    adapter: Adapter,
+    pacer: Pacer,
+    username: str,
+    address: str,
+    identity: str,
+    seconds: float,
 ) -> set[int]:
     """The user's mailboxes of this type that the provider has come to call ``identity``.
 
@@ -118,16 +131,18 @@ async def _renamed(
     try:
         async with asyncio.timeout(seconds):
             for row in rows:
-                if not _same(row["address"], address) and await _answers(adapter, row["address"], identity):
+                if not _same(row["address"], address) and await _answers(
+                    adapter, pacer, row["address"], identity
+                ):
                     renamed.add(row["mailbox_id"])
     except TimeoutError:
         pass  # then it counts as another mailbox, which it most often is
     return renamed
 
 
-async def _answers(adapter: Adapter, address: str, identity: str) -> bool:
+async def _answers(adapter: Adapter, pacer: Pacer, address: str, identity: str) -> bool:
     try:
-        return await _probe(adapter, address) == identity
+        return await _probe(adapter, pacer, address) == identity
     except NoAccess:
         return False
 

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from app.database.queries import query
-from app.database.types import Pool
+from app.database.types import Connection, Pool
 from providers.contract import Adapter, Mailbox
 
 __all__ = ["Block", "Pacer"]
@@ -63,9 +63,12 @@ class Pacer:
         scope: Literal["mailbox", "account"],
         until: datetime,
         because: str | None = None,
+        connection: Connection | None = None,
     ) -> None:
         """Send nothing before ``until``, from any worker: to this mailbox, or with its account.
 
         ``because`` is a sentence that says why, where it is not just that the provider asked to wait.
+        With a ``connection``, it is a part of the caller's transaction.
         """
-        await self._pool.execute(query("quotas.block"), self._key(scope, mailbox), until, because)
+        execute = self._pool.execute if connection is None else connection.execute
+        await execute(query("quotas.block"), self._key(scope, mailbox), until, because)

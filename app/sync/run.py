@@ -41,8 +41,9 @@ FIRST_RETRY = timedelta(seconds=1)
 LAST_RETRY = timedelta(minutes=15)
 """Retries wait twice as long each time, from the first of these to the last."""
 
-NO_ACCESS_RETRY = timedelta(minutes=1)
-"""The shortest wait where somebody has to give access first."""
+FIRST_NO_ACCESS_RETRY = timedelta(seconds=10)
+LAST_NO_ACCESS_RETRY = timedelta(hours=1)
+"""The same where somebody has to give access first, or a mailbox has to come back."""
 
 ACCOUNT_REFUSED = timedelta(minutes=5)
 """How long an account rests whose credentials were refused: asking on could lock it."""
@@ -90,6 +91,8 @@ class Run:
         self._random = random
         self._ledger = Ledger(pool, lease, config.instance)
         self._pacer = Pacer(pool, adapter)
+        # Until the provider has told its identity, a mailbox is known by its address.
+        self._mailbox = Mailbox(address=lease.address, identity=lease.identity or lease.address)
         self._progress = False
         self._wake = lease.wake
 
@@ -101,6 +104,8 @@ class Run:
         try:
             ending = await self._reconcile()
         except ProviderError as error:
+            if isinstance(error.outcome, Throttled):
+                await self._pacer.block(self._mailbox, error.outcome.scope, error.outcome.until)
             ending = await self._stopped(error.outcome)
         await self._finish(ending)
         return ending
@@ -153,9 +158,8 @@ class Run:
         """The mailbox behind the address. It is unknown if the provider was down at provisioning."""
         lease = self._lease
         if lease.identity is not None:
-            return Mailbox(address=lease.address, identity=lease.identity)
-        unresolved = Mailbox(address=lease.address, identity=lease.address)
-        block = await self._pacer.blocked(unresolved, self._clock())
+            return self._mailbox
+        block = await self._pacer.blocked(self._mailbox, self._clock())
         if block is not None:
             return self._blocked(block)
         mailbox = await self._adapter.probe(lease.address)
@@ -237,9 +241,9 @@ class Run:
                     stops.append(outcome)
         async with self._ledger.transaction() as (connection, _):
             await self._ledger.answered(connection, answers, now)
-        for stop in stops:
-            if isinstance(stop, Throttled) and stop.until > now:
-                await self._pacer.block(mailbox, stop.scope, stop.until)
+            for stop in stops:
+                if isinstance(stop, Throttled) and stop.until > now:
+                    await self._pacer.block(mailbox, stop.scope, stop.until, connection=connection)
         return min(stops, key=_urgency, default=None)
 
     async def _stopped(self, outcome: Stop) -> Ending:
@@ -247,6 +251,7 @@ class Run:
         now = self._clock()
         attempts = 0 if self._progress else self._lease.attempts + 1
         wait = self._back_off(attempts)
+        no_access_wait = self._back_off(attempts - 1, FIRST_NO_ACCESS_RETRY, LAST_NO_ACCESS_RETRY)
         match outcome:
             case Throttled(until=until):
                 return Ending(
@@ -256,25 +261,27 @@ class Run:
                     attempts=attempts,
                 )
             case Refused(scope="account", reason=reason):
-                lease = self._lease
-                mailbox = Mailbox(address=lease.address, identity=lease.identity or lease.address)
                 until = now + ACCOUNT_REFUSED
-                await self._pacer.block(mailbox, "account", until, because=reason)
+                await self._pacer.block(self._mailbox, "account", until, because=reason)
                 return Ending(status="ERROR", due_at=until, error=reason, attempts=attempts)
             case Refused(permanent=False, reason=reason):
                 return Ending(status="ERROR", due_at=now + wait, error=reason, attempts=attempts)
             case Refused(reason=reason):
-                due_at = now + max(wait, NO_ACCESS_RETRY)
-                return Ending(status="PERMISSION_DENIED", due_at=due_at, error=reason, attempts=attempts)
+                return Ending(
+                    status="PERMISSION_DENIED", due_at=now + no_access_wait, error=reason, attempts=attempts
+                )
             case Gone(reason=reason):
-                due_at = now + max(wait, NO_ACCESS_RETRY)
-                return Ending(status="MAILBOX_NOT_FOUND", due_at=due_at, error=reason, attempts=attempts)
+                return Ending(
+                    status="MAILBOX_NOT_FOUND", due_at=now + no_access_wait, error=reason, attempts=attempts
+                )
             case Unknown(reason=reason):
                 return Ending(status="ERROR", due_at=now + wait, error=reason, attempts=attempts)
 
-    def _back_off(self, tries: int) -> timedelta:
+    def _back_off(
+        self, tries: int, first: timedelta = FIRST_RETRY, last: timedelta = LAST_RETRY
+    ) -> timedelta:
         """Twice as long each time, within bounds, and never the same for two mailboxes."""
-        wait = min(FIRST_RETRY * float(2 ** min(tries, 16)), LAST_RETRY)
+        wait = min(first * float(2 ** max(0, min(tries, 16))), last)
         return wait * self._random.uniform(0.75, 1.25)
 
     async def _complete(self) -> Ending:
@@ -291,7 +298,7 @@ class Run:
     async def crashed(self) -> None:
         """Report a bug of ours, and give the mailbox back for a later try. Raises LeaseLost."""
         attempts = self._lease.attempts + 1
-        due_at = self._clock() + max(self._back_off(attempts), NO_ACCESS_RETRY)
+        due_at = self._clock() + self._back_off(attempts, FIRST_NO_ACCESS_RETRY)
         error = "Rooster failed in an unexpected way; its log says how. It tries again by itself."
         await self._finish(Ending(status="ERROR", due_at=due_at, error=error, attempts=attempts))
 

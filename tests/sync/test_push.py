@@ -213,6 +213,30 @@ async def test_provisioning_does_not_ask_a_provider_that_asked_to_wait(world: Wo
     await world.assert_true(BOB, [event("b")])
 
 
+@pytest.mark.parametrize("operation", ["probe", "find"])
+async def test_a_read_that_is_throttled_makes_everybody_wait(world: World, operation: str) -> None:
+    until = world.clock() + timedelta(minutes=7)
+    await world.publish("alice", event("a"))
+    if operation == "find":
+        await world.link("alice", ALICE)
+        world.adapter.fail("create", Unknown(code="lost", reason="No answer came."))
+        await world.work()
+        world.clock.advance(minutes=1)
+    world.adapter.fail(operation, Throttled(until=until, scope="account"))
+    if operation == "probe":
+        await world.link("alice", ALICE)
+    await world.work()
+    world.adapter.calls.clear()
+    await world.publish("bob", event("b"))
+    await world.link("bob", BOB)
+    world.clock.set(until - timedelta(seconds=1))
+    await world.work()
+    assert world.adapter.calls == []
+    await world.settle(hours=1)
+    await world.assert_true(ALICE, [event("a")])
+    await world.assert_true(BOB, [event("b")])
+
+
 async def test_a_bulk_sync_ends_though_one_of_its_mailboxes_turned_out_to_be_another(world: World) -> None:
     await world.publish("alice", event("a"))
     await world.link("alice", ALICE)
