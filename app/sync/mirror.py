@@ -84,6 +84,8 @@ async def read_mailbox(
     if chunk:
         await _store(ledger, reading, chunk, seen)
     async with ledger.transaction() as (connection, _):
+        await connection.execute(query("mirror.known_copies"), ledger.mailbox_id, reading)
+        await connection.execute(query("mirror.copies"), reading)
         await connection.execute(query("mirror.complete"), ledger.mailbox_id, reading, clock())
     return reading
 

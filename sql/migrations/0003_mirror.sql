@@ -23,6 +23,7 @@ CREATE TABLE mirror (
     -- The fields that differ from what was pushed; empty: none; null: nothing to compare with.
     changes text[],
     content jsonb,                               -- providers.contract.Content; null where nothing differs
+    copied boolean NOT NULL DEFAULT false,       -- a person's copy, for good: its original may go before it
     -- Where a rebuild puts an event that the ledger does not know.
     placed_in bigint REFERENCES synchronizations,
     placed_as text,                              -- the uid
@@ -66,7 +67,7 @@ WITH compared AS (
     SELECT
         m.*, r.mailbox_id, same.id AS ledger_id, same.state, same.error_code,
         tried.id AS tried_id, tried.remote_id AS tried_remote_id,
-        row_number() OVER (PARTITION BY m.reading_id, m.attempt ORDER BY m.position) = 1 AS first
+        row_number() OVER (PARTITION BY m.reading_id, m.attempt ORDER BY m.copied, m.position) = 1 AS first
     FROM mirror AS m
     JOIN readings AS r ON r.id = m.reading_id
     LEFT JOIN ledger AS same ON same.mailbox_id = r.mailbox_id AND same.remote_id = m.remote_id
@@ -78,6 +79,7 @@ told AS (
         WHEN ledger_id IS NOT NULL AND error_code = 'never_equal' AND cardinality(changes) > 0 THEN 'quarantined'
         WHEN ledger_id IS NOT NULL AND state <> 'deleting' AND cardinality(changes) > 0 THEN 'changed'
         WHEN ledger_id IS NOT NULL THEN 'same'
+        WHEN copied THEN 'copied'
         WHEN tried_id IS NOT NULL AND tried_remote_id IS NULL AND first THEN 'unconfirmed'
         WHEN tried_id IS NOT NULL OR NOT first THEN 'copied'
         ELSE 'foreign'

@@ -10,6 +10,21 @@ INSERT INTO readings (mailbox_id, begun_at) VALUES ($1, $2) RETURNING id;
 -- Reading $1 was cut off.
 DELETE FROM readings WHERE id = $1 AND completed_at IS NULL;
 
+-- name: known_copies
+-- What an earlier reading of mailbox $1 has found to be a copy is one in reading $2 as well.
+UPDATE mirror AS m
+SET copied = true
+FROM mirror AS known
+JOIN readings AS r ON r.id = known.reading_id
+WHERE r.mailbox_id = $1 AND r.id <> $2 AND known.copied AND m.reading_id = $2 AND m.remote_id = known.remote_id;
+
+-- name: copies
+-- What is a copy by reading $1 is noted as one.
+UPDATE mirror AS m
+SET copied = true
+FROM mirror_events AS e
+WHERE e.reading_id = $1 AND e.kind = 'copied' AND m.reading_id = $1 AND m.remote_id = e.remote_id AND NOT m.copied;
+
 -- name: complete
 -- Reading $2 of mailbox $1 is complete at $3, and takes the place of the earlier ones.
 WITH earlier AS (
