@@ -1,0 +1,304 @@
+"""A campaign against one provider: batches of a few people whose workers are killed again and again."""
+
+import asyncio
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from random import Random
+
+import aiohttp
+import asyncpg
+import msgspec
+
+from app.adapters import open_adapters
+from app.clock import system_clock
+from app.database.types import Pool
+from providers.contract import Adapter
+from tests.contract.harness import Control
+from tests.crashes.compare import Verdict, compare
+from tests.crashes.people import People
+from tests.crashes.steps import Passed, Sentence, read_log
+from tests.crashes.worker import Job, configuration, start_worker
+
+__all__ = ["Campaign", "Result", "open_campaign", "open_sandbox"]
+
+KILLS_A_BATCH = 25
+SETTLE_HOURS = 13
+"""After these nothing is looked for any more, see ``app.sync.settle``."""
+
+PATIENCE = 120.0
+"""Seconds after which a worker that neither ends nor dies is a failure."""
+
+EXTRA_ROUNDS = 3
+"""As many times the kills asked for are tried at the most, to come to each step."""
+
+EXPIRE = "UPDATE mailboxes SET lease_until = clock_timestamp() - interval '1 second' WHERE owner IS NOT NULL"
+CONNECTED = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = $1)"
+BEFORE_CREATE = frozenset({"create: before"})
+
+
+class Result(msgspec.Struct, kw_only=True):
+    """What a campaign has come to."""
+
+    type: str
+    seed: int
+    kills: Counter[str] = msgspec.field(default_factory=Counter)
+    """By step; those at no particular step among them."""
+    seen: set[str] = set()
+    """The steps that a worker has passed."""
+    paused: int = 0
+    """Workers stopped until another one had taken over, and set going again."""
+    verdict: Verdict = msgspec.field(default_factory=Verdict)
+    seconds: float = 0.0
+
+    @property
+    def missed(self) -> set[str]:
+        """Steps at which nobody was killed."""
+        return self.seen - self.kills.keys()
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing is wrong and every step had its kill."""
+        return self.verdict.faults == 0 and not self.missed
+
+
+class WorkerFailed(Exception):
+    """A worker did not end as it should: a bug, in Rooster or here."""
+
+
+class Campaign:
+    """Kills workers of one provider."""
+
+    def __init__(
+        self,
+        *,
+        type: str,
+        dsn: str,
+        config: Path,
+        folder: Path,
+        seed: int,
+        pool: Pool,
+        adapter: Adapter,
+        control: Control,
+    ) -> None:
+        self.result = Result(type=type, seed=seed)
+        self._dsn = dsn
+        self._config = config
+        self._folder = folder
+        self._pool = pool
+        self._adapter = adapter
+        self._control = control
+        self._ahead = 0.0
+        self._workers = 0
+        self._length = 40.0
+        """How many steps a worker passes before it ends, on average."""
+        self._life = 0.2
+        """How many seconds a worker lives, on average."""
+
+    def _clock(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self._ahead)
+
+    async def run(self, kills: int, tell: Callable[[Result], None] = lambda _: None) -> Result:
+        """So many kills, and a kill at each step that was passed."""
+        begun = time.monotonic()
+        result = self.result
+        batch = 0
+        while result.kills.total() < kills or (result.missed and result.kills.total() < EXTRA_ROUNDS * kills):
+            await self._batch(batch)
+            batch += 1
+            result.seconds = time.monotonic() - begun
+            tell(result)
+            if result.verdict.faults:
+                break
+        return result
+
+    async def _batch(self, number: int) -> None:
+        result = self.result
+        random = Random(f"{result.seed} {result.type} {number}")
+        config = configuration(self._config, result.type)
+        people = People(f"p{number}", self._pool, self._adapter, self._control, config, self._clock, random)
+        await people.begin()
+        until = result.kills.total() + KILLS_A_BATCH
+        rounds: list[str] = ["begin"]
+        while result.kills.total() < until:
+            if random.random() < 0.04:
+                await self._paused_create(people, random)
+                rounds.append("paused")
+            else:
+                ended_at = await self._killed(random)
+                rounds.append(f"† {ended_at}")
+            if random.random() < 0.6:
+                rounds.append(await people.act())
+            # Sometimes so long that a lost create is looked for again.
+            self._ahead += random.choice((1, 20, 200, 900))
+        await self._live(SETTLE_HOURS)
+        self._ahead += SETTLE_HOURS * 3600
+        verdict = await compare(people, result.type, self._pool, self._control)
+        if verdict.problems:
+            told = "\n    ".join(rounds)
+            verdict.problems.append(f"seed {result.seed}, batch {number}, rounds:\n    {told}")
+        result.verdict.add(verdict)
+
+    async def _killed(self, random: Random) -> str | None:
+        """A worker that is killed at a step that was spared so far, or at any step, or at any moment."""
+        how = random.random()
+        if how < 0.15:
+            return await self._killed_from_outside(random.uniform(0.3, 1.2) * self._life)
+        if how < 0.35:
+            sentence = Sentence(
+                end="kill", skip=random.randrange(int(self._length * 1.5)), delay=_delay(random)
+            )
+        else:
+            fewest = min((self.result.kills[step] for step in self.result.seen), default=0)
+            spared = frozenset(step for step in self.result.seen if self.result.kills[step] > fewest)
+            sentence = Sentence(end="kill", spared=spared, delay=_delay(random))
+        begun = time.monotonic()
+        process, log = self._start(sentence)
+        passed = await self._end(process, log, killed=True)
+        self._life += (time.monotonic() - begun - self._life) / 20
+        self._length += (len(passed.steps) - self._length) / 20
+        if passed.ended_at is not None:
+            self.result.kills[passed.ended_at] += 1
+        return passed.ended_at
+
+    async def _killed_from_outside(self, seconds: float) -> str | None:
+        process, log = self._start(Sentence())
+        await asyncio.to_thread(wait, [process.sentinel], seconds)
+        process.kill()
+        await self._end(process, log, killed=True)
+        if process.exitcode == 0:
+            return None
+        self.result.kills["any moment"] += 1
+        return "any moment"
+
+    async def _paused_create(self, people: People, random: Random) -> None:
+        """A worker stops between its last look at its lease and a create, and another one takes over.
+
+        The create arrives when nobody waits for it any more.
+        """
+        # It has nothing else to do: one that stopped in a transaction would hold others up, for a while.
+        await self._live(0)
+        await people.publish_new()
+        process, log = self._start(Sentence(end="stop", only=BEFORE_CREATE))
+        stopped = await self._stopped(process, log)
+        if stopped:
+            await self._pool.execute(EXPIRE)
+            await self._killed(random)
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGCONT)
+            self.result.paused += 1
+        await self._end(process, log, killed=False)
+
+    async def _stopped(self, process: ForkServerProcess, log: Path) -> bool:
+        """Wait until the worker has stopped itself. False: it came to its end before."""
+        async with asyncio.timeout(PATIENCE):
+            while process.is_alive():
+                if read_log(log).ended_at is not None and _is_stopped(process):
+                    return True
+                await asyncio.sleep(0.005)
+        return False
+
+    async def _live(self, hours: float) -> None:
+        """A worker that nobody kills does all that becomes due."""
+        process, log = self._start(Sentence(), hours)
+        await self._end(process, log, killed=False)
+
+    def _start(self, sentence: Sentence, hours: float = 0.0) -> tuple[ForkServerProcess, Path]:
+        self._workers += 1
+        log = self._folder / f"worker-{self._workers}"
+        job = Job(
+            name=log.name,
+            dsn=self._dsn,
+            config=self._config,
+            type=self.result.type,
+            ahead=self._ahead,
+            sentence=sentence,
+            steps=log,
+            log=self._folder / "workers.log",
+            seed=self._workers,
+            hours=hours,
+        )
+        return start_worker(job), log
+
+    async def _end(self, process: ForkServerProcess, log: Path, *, killed: bool) -> Passed:
+        """Wait for the worker's end, and until all that it has sent has arrived; then its leases are over."""
+        await asyncio.to_thread(process.join, PATIENCE)
+        code = process.exitcode
+        process.kill()
+        said = (self._folder / "workers.log").read_text() if (self._folder / "workers.log").exists() else ""
+        if (code != 0 and not (killed and code == -signal.SIGKILL)) or "run_crashed" in said:
+            raise WorkerFailed(f"exit code {code}\n{said[-6000:]}")
+        passed = read_log(log)
+        log.unlink(missing_ok=True)
+        self.result.seen.update(passed.steps)
+        async with asyncio.timeout(PATIENCE):
+            while await self._pool.fetchval(CONNECTED, log.name):
+                await asyncio.sleep(0.002)
+        await self._pool.execute(EXPIRE)
+        # The sandbox reads what lies in its sockets before it answers the second of these.
+        for _ in range(2):
+            await self._control.violations()
+        return passed
+
+
+def _delay(random: Random) -> float:
+    """How long a request is under way when its worker is killed: seconds, mostly few milliseconds."""
+    return random.choice((0.0, 0.002, 0.005, 0.01, 0.03))
+
+
+def _is_stopped(process: ForkServerProcess) -> bool:
+    state = subprocess.run(
+        ["ps", "-o", "state=", "-p", str(process.pid)], capture_output=True, text=True, check=False
+    ).stdout
+    return state.strip().startswith("T")
+
+
+@asynccontextmanager
+async def open_sandbox(folder: Path) -> AsyncIterator[dict[str, str]]:
+    """``rooster sandbox`` in a process of its own; gives the line that it prints."""
+    command = "from app.commands import main; main()"
+    # Of connections that are cut by a kill, it has much to say.
+    with (folder / "sandbox.log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", command, "sandbox", stdout=asyncio.subprocess.PIPE, stderr=log
+        )
+    assert process.stdout is not None
+    try:
+        yield json.loads(await asyncio.wait_for(process.stdout.readline(), PATIENCE))
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@asynccontextmanager
+async def open_campaign(type: str, dsn: str, folder: Path, seed: int) -> AsyncIterator[Campaign]:
+    """A campaign over a migrated database of its own, with a sandbox of its own."""
+    async with open_sandbox(folder) as ready:
+        config = Path(ready["config"])
+        context = ssl.create_default_context(cafile=ready["ca_file"])
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context, limit=1)) as http,
+            asyncpg.create_pool(dsn, min_size=1, max_size=4) as pool,
+            open_adapters(configuration(config, type), system_clock) as adapters,
+        ):
+            yield Campaign(
+                type=type,
+                dsn=dsn,
+                config=config,
+                folder=folder,
+                seed=seed,
+                pool=pool,
+                adapter=adapters[type],
+                control=Control(http, ready["control"], type),
+            )

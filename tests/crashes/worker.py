@@ -1,0 +1,127 @@
+"""A worker in a process of its own, which ends where its sentence says."""
+
+import asyncio
+import gc
+import multiprocessing
+import os
+import signal
+import sys
+from datetime import UTC, datetime, timedelta
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import asyncpg
+import msgspec
+
+# What a child would otherwise import each time, at a second or two.
+import providers.ews
+import providers.googlecalendar
+import providers.o365  # noqa: F401
+from app.adapters import open_adapters
+from app.clock import system_clock
+from app.config import Config, Providers, SyncSettings, load_config
+from app.database.connect import IDLE_IN_TRANSACTION_SECONDS
+from app.log import configure_logging
+from app.sync.worker import Worker
+from tests.crashes.probes import SteppedAdapter, step_requests, stepped_connection
+from tests.crashes.steps import Sentence, Steps
+
+__all__ = ["Job", "configuration", "start_worker"]
+
+RESYNC = 10 * 365 * 86_400
+"""Seconds: nothing becomes due again just because time has passed."""
+
+OWNERS = "SELECT remote_id, unlink_id IS NOT NULL FROM ledger WHERE remote_id = ANY($1::text[])"
+DUE = "SELECT min(due_at) FROM mailboxes WHERE type = $1 AND owner IS NULL"
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker is to do: all that is due, or what becomes due within ``hours``."""
+
+    name: str
+    """By which PostgreSQL knows its connections."""
+    dsn: str
+    config: Path
+    """The sandbox's rooster.toml."""
+    type: str
+    ahead: float
+    """Seconds by which the worker's clock is ahead of the machine's."""
+    sentence: Sentence
+    steps: Path
+    """Where it tells its steps."""
+    log: Path
+    """Where its warnings go."""
+    seed: int
+    hours: float = 0.0
+    lease_seconds: int = 60
+
+
+def configuration(file: Path, type: str, lease_seconds: int = 60) -> Config:
+    """The sandbox's configuration, with one provider only."""
+    config = load_config({"ROOSTER_CONFIG": str(file)}, file.parent)
+    return msgspec.structs.replace(
+        config,
+        providers=Providers(**{type: getattr(config.providers, type)}),
+        sync=SyncSettings(resync_interval_seconds=RESYNC, lease_seconds=lease_seconds),
+    )
+
+
+def start_worker(job: Job) -> ForkServerProcess:
+    """Start a worker; its exit code is 0 once it has nothing to do."""
+    context = multiprocessing.get_context("forkserver")
+    # The module that was started is imported by each process: pytest's takes its time.
+    main = [name for name in ("pytest",) if name in sys.modules]
+    context.set_forkserver_preload(["tests.crashes.worker", *main])
+    process: ForkServerProcess = context.Process(
+        target=_main, args=(msgspec.structs.asdict(job),), daemon=True
+    )
+    process.start()
+    return process
+
+
+def _main(job: dict[str, Any]) -> None:
+    with Path(job["log"]).open("ab") as log:
+        os.dup2(log.fileno(), 2)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    configure_logging("json", "warning")
+    gc.disable()
+    asyncio.run(_work(Job(**job)))
+
+
+async def _work(job: Job) -> None:
+    ahead = timedelta(seconds=job.ahead)
+
+    def clock() -> datetime:
+        return datetime.now(UTC) + ahead
+
+    steps = Steps(job.steps, job.sentence)
+    config = configuration(job.config, job.type, job.lease_seconds)
+    async with (
+        asyncpg.create_pool(
+            job.dsn,
+            min_size=1,
+            max_size=8,
+            connection_class=stepped_connection(steps),
+            server_settings={
+                "application_name": job.name,
+                "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_SECONDS}s",
+            },
+        ) as pool,
+        open_adapters(config, system_clock) as adapters,
+    ):
+
+        async def owners(ids: list[str]) -> dict[str, bool]:
+            return dict(await pool.fetch(OWNERS, ids))
+
+        step_requests(adapters[job.type], steps)
+        stepped = {job.type: SteppedAdapter(adapters[job.type], steps, owners)}
+        end = clock() + timedelta(hours=job.hours)
+        while True:
+            worker = Worker(pool, stepped, config, clock, random=Random(job.seed))
+            await worker.run_until_idle()
+            due = await pool.fetchval(DUE, job.type)
+            if not job.hours or due is None or due > end:
+                return
+            ahead += max(due - clock(), timedelta(seconds=1))
