@@ -20,6 +20,7 @@ from app.api.errors import ProblemDetails, V0Error
 from app.provisioning.unlink import Mode
 
 __all__ = [
+    "EventStreamOperation",
     "OptionalUnlinkOperation",
     "UnlinkOperation",
     "array",
@@ -151,6 +152,17 @@ def _name_modes(operation: Operation, *, required: bool) -> None:
         if isinstance(parameter, Parameter) and parameter.name == "unlinkMode":
             parameter.required = required
             parameter.schema = Schema(type=OpenAPIType.STRING, enum=list(get_args(Mode)))
+
+
+@dataclass
+class EventStreamOperation(Operation):
+    """An operation that is answered by server-sent events."""
+
+    def __post_init__(self) -> None:
+        """Say of which media type the answer is."""
+        done = (self.responses or {}).get("200")
+        if isinstance(done, OpenAPIResponse):
+            done.content = {"text/event-stream": OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))}
 
 
 @dataclass

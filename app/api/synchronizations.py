@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, get, patch, post
+from litestar import Request, Response, get, patch, post
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
-from litestar.params import JSONBody, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from app.api.auth import admin_only, staff_only
 from app.api.dependencies import (
@@ -17,10 +17,14 @@ from app.api.dependencies import (
     InjectedPool,
 )
 from app.api.openapi import UnlinkOperation, array, problems, text
+from app.api.paging import Cursor, Limit
+from app.api.select import Select, Selection
 from app.api.unlinking import UnlinkMode, only_parameter
 from app.api.v0_synchronizations import SynchronizationId
 from app.errors import BadRequest, Forbidden
-from app.provisioning import runs, synchronizations
+from app.provisioning import due, explain, runs, synchronizations
+from app.provisioning.due import DuePage
+from app.provisioning.explain import EventHistory
 from app.provisioning.synchronizations import Details, LedgerPage
 from app.provisioning.unlink import Preview, parse_mode, preview
 
@@ -56,14 +60,37 @@ class Started(msgspec.Struct, frozen=True):
 
 
 @get(
+    "/synchronizations",
+    guards=[staff_only],
+    tags=TAGS,
+    summary="All synchronizations, and which of them are due now and why",
+    description="With `ready=true`, those alone that are due and wait for a worker.",
+    responses=problems(),
+)
+async def list_synchronizations(
+    pool: InjectedPool,
+    clock: InjectedClock,
+    ready: Annotated[bool, QueryParameter(description="Only those that are due now.")] = False,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    select: Select = None,
+) -> Response[DuePage]:
+    selection = Selection(DuePage, select, "synchronizations")
+    return selection.of(await due.page(pool, clock(), limit, cursor, ready=ready))
+
+
+@get(
     "/synchronizations/{id:int}",
     tags=TAGS,
     summary="A synchronization, and how far it has got",
     responses=problems(404),
 )
-async def get_synchronization(id: SynchronizationId, pool: InjectedPool, caller: InjectedCaller) -> Details:
+async def get_synchronization(
+    id: SynchronizationId, pool: InjectedPool, caller: InjectedCaller, select: Select = None
+) -> Response[Details]:
+    selection = Selection(Details, select)
     caller.may_act_for(await synchronizations.owner(pool, id))
-    return await synchronizations.details(pool, id)
+    return selection.of(await synchronizations.details(pool, id))
 
 
 @patch(
@@ -91,13 +118,36 @@ async def list_events(
     id: SynchronizationId,
     pool: InjectedPool,
     caller: InjectedCaller,
-    limit: Annotated[int, QueryParameter(description="Events on a page.", ge=1, le=1000)] = 100,
-    cursor: Annotated[
-        str | None, QueryParameter(description="`next` of the page before.", pattern=r"^[0-9]{1,18}$")
-    ] = None,
-) -> LedgerPage:
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    select: Select = None,
+) -> Response[LedgerPage]:
+    selection = Selection(LedgerPage, select, "events")
     caller.may_act_for(await synchronizations.owner(pool, id))
-    return await synchronizations.events(pool, id, limit, cursor)
+    return selection.of(await synchronizations.events(pool, id, limit, cursor))
+
+
+@get(
+    "/synchronizations/{id:int}/events/{uid:str}",
+    tags=TAGS,
+    summary="Why an event is in the mailbox, or is not",
+    description="In plain sentences, and in data: since when it is wanted, what was tried and answered, under"
+    " which id it is there, what it waits for. Also of events that nobody ever published, and for"
+    " synchronizations that were unlinked; 404 is for unknown synchronizations alone.",
+    responses=problems(404),
+)
+async def get_event(
+    id: SynchronizationId,
+    uid: Annotated[str, PathParameter(description="Percent-encoded; it may hold any character.")],
+    pool: InjectedPool,
+    config: InjectedConfig,
+    clock: InjectedClock,
+    caller: InjectedCaller,
+    select: Select = None,
+) -> Response[EventHistory]:
+    selection = Selection(EventHistory, select)
+    caller.may_act_for(await explain.owner(pool, id))
+    return selection.of(await explain.explain(pool, id, uid, config.timetables, clock))
 
 
 @get(
@@ -118,10 +168,13 @@ async def unlink_preview(
     id: Annotated[int | None, QueryParameter(description="One synchronization.")] = None,
     username: Annotated[str | None, QueryParameter(description="All of a user's synchronizations …")] = None,
     type: Annotated[str | None, QueryParameter(description="… of one type.")] = None,
-) -> Preview:
+    select: Select = None,
+) -> Response[Preview]:
+    selection = Selection(Preview, select)
     for name in ("unlinkMode", "id", "username", "type"):
         only_parameter(request, name)
-    return await preview(pool, parse_mode(unlink_mode), clock, id=id, username=username, type=type)
+    mode = parse_mode(unlink_mode)
+    return selection.of(await preview(pool, mode, clock, id=id, username=username, type=type))
 
 
 def _choice(field: str, schema: Schema) -> Schema:
@@ -199,9 +252,11 @@ async def _require_own(data: Choice, pool: InjectedPool, caller: InjectedCaller)
 
 
 synchronization_handlers = [
+    list_synchronizations,
     get_synchronization,
     patch_synchronization,
     list_events,
+    get_event,
     unlink_preview,
     sync,
 ]

@@ -13,6 +13,7 @@ from litestar.params import HeaderParameter, QueryParameter
 from app.api.auth import own_user
 from app.api.dependencies import InjectedCaller, InjectedClock, InjectedConfig, InjectedPool
 from app.api.openapi import problems
+from app.api.select import Select, Selection
 from app.api.timetable_schemas import LinesOperation, PatchOperation, TimetableOperation, calendar_response
 from app.api.v0_users import Username
 from app.errors import TooLarge
@@ -157,7 +158,9 @@ async def get_timetable(
     pool: InjectedPool,
     config: InjectedConfig,
     if_none_match: IfNoneMatch = None,
+    select: Select = None,
 ) -> Response[StoredDocument] | Response[bytes] | Response[None]:
+    selection = Selection(StoredDocument, select)
     as_calendar = request.accept.best_match([JSON, CALENDAR], default=JSON) == CALENDAR
     if if_none_match is not None:
         tag = etag(await store.fetch_revision(pool, username), as_calendar)
@@ -171,7 +174,7 @@ async def get_timetable(
     document = StoredDocument(
         revision=stored.revision, events=[to_document(event) for event in stored.events]
     )
-    return Response(document, headers=headers)
+    return selection.of(document, headers)
 
 
 @post(

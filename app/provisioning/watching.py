@@ -1,7 +1,7 @@
 """Watching runs: waiting for them to end, and hearing of each step, over one listening connection."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any
 
@@ -50,7 +50,7 @@ class RunWatcher:
             self._forget(run, heard)
         return not await self._pool.fetchval(query("runs.is_active"), run)
 
-    async def steps(self, run: int, heartbeat: float, pause: float = 0.0) -> AsyncIterator[bool]:
+    async def steps(self, run: int, heartbeat: float, pause: float = 0.0) -> AsyncGenerator[bool, None]:
         """The steps of a run: True at once, and whenever something about it has changed since.
 
         False when nothing has for ``heartbeat`` seconds. What changes within ``pause`` seconds is one step.

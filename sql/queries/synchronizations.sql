@@ -138,3 +138,35 @@ LIMIT $3;
 UPDATE synchronizations SET approved = true, held = false, status = 'PENDING', last_error = NULL
 WHERE id = $1 AND unlinked_at IS NULL AND held
 RETURNING mailbox_id;
+
+-- name: due
+-- The next $3 current synchronizations after the id $2, with when their mailbox is visited next, and why if that is to be
+-- at $1; if $4, only the enabled ones that are due then and that no worker is at work for.
+SELECT
+    s.id, s.username, s.type, s.address AS description, s.enabled, s.status,
+    (extract(epoch FROM s.last_resync) * 1000)::bigint AS last_resync, m.due_at, asked.run_id, s.failing_since, s.last_error,
+    CASE
+        WHEN NOT s.enabled OR m.due_at IS NULL OR m.due_at > $1 THEN NULL
+        WHEN m.owner IS NOT NULL AND m.lease_until > clock_timestamp() THEN 'running'
+        WHEN asked.run_id IS NOT NULL THEN 'sync_run'
+        WHEN s.failing_since IS NOT NULL THEN 'retry'
+        WHEN s.last_resync IS NULL THEN 'never_synced'
+        WHEN u.timetable_changed_at > s.last_resync THEN 'timetable_changed'
+        WHEN EXISTS (SELECT FROM unlinks AS un WHERE un.mailbox_id = m.id AND un.done_at IS NULL) THEN 'unlinking'
+        ELSE 'resync'
+    END AS why
+FROM synchronizations AS s
+JOIN mailboxes AS m ON m.id = s.mailbox_id
+LEFT JOIN users AS u ON u.username = s.username
+LEFT JOIN LATERAL (
+    SELECT rm.run_id FROM run_mailboxes AS rm
+    WHERE rm.mailbox_id = m.id AND rm.done_at IS NULL AND rm.wake IS NOT NULL
+    LIMIT 1
+) AS asked ON true
+WHERE s.unlinked_at IS NULL AND s.id > $2
+    AND (
+        NOT $4::boolean
+        OR (s.enabled AND m.due_at <= $1 AND (m.owner IS NULL OR m.lease_until < clock_timestamp()))
+    )
+ORDER BY s.id
+LIMIT $3;

@@ -29,13 +29,17 @@ ROUTES: list[tuple[str, str, set[Who]]] = [
     ("GET", "/api/v0/synchronizations", READING),
     ("PUT", "/api/v0/synchronizations", WRITING),
     ("DELETE", "/api/v0/synchronizations/{id}", WRITING),
+    ("GET", "/api/v1/synchronizations", READING),
     ("GET", "/api/v1/synchronizations/{id}", OWN),
     ("PATCH", "/api/v1/synchronizations/{id}", WRITING),
     ("GET", "/api/v1/synchronizations/{id}/events", OWN),
+    ("GET", "/api/v1/synchronizations/{id}/events/{uid}", OWN),
     ("GET", "/api/v1/synchronizations/unlink-preview", READING),
     ("POST", "/api/v1/synchronizations/sync", OWN_WRITING),
     ("GET", "/api/v1/runs", READING),
     ("GET", "/api/v1/runs/{id}", OWN),
+    ("GET", "/api/v1/runs/{id}/events", OWN),
+    ("DELETE", "/api/v1/runs/{id}", WRITING),
     ("GET", "/api/v1/users/{username}/timetable", OWN),
     ("PUT", "/api/v1/users/{username}/timetable", OWN_WRITING),
     ("PATCH", "/api/v1/users/{username}/timetable", OWN_WRITING),
@@ -100,7 +104,7 @@ async def test_every_route_with_this_token(
     # What changes nothing first, so that everything is still there to be asked for.
     for method, template, allowed in sorted(ROUTES, key=lambda route: route[0] == "DELETE"):
         id = run if "/runs/" in template else synchronization["id"]
-        path = template.format(username="alice", type="ews", id=id)
+        path = template.format(username="alice", type="ews", uid="a", id=id)
         body = BODIES.get((method, template), {})
         answer = await client.request(
             method, path, **{**body, "headers": {**headers, **body.get("headers", {})}}
@@ -116,7 +120,7 @@ async def test_every_route_with_this_token(
 @pytest.mark.parametrize("headers", [{}, {"apiToken": "x"}, {"apiToken": ""}, {"Authorization": "Bearer x"}])
 async def test_nothing_without_a_valid_token(anonymous: Client, headers: dict[str, str]) -> None:
     for method, template, _ in ROUTES:
-        path = template.format(username="alice", type="ews", id=1)
+        path = template.format(username="alice", type="ews", uid="a", id=1)
         answer = await anonymous.request(method, path, headers=headers)
         assert answer.status_code == 401, path
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")

@@ -1,0 +1,346 @@
+"""Why an event is in a mailbox, or is not: its history, in data and in plain sentences (CONTRACT §6)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+from asyncpg import Record
+
+from app.clock import Clock
+from app.config import TimetableSettings
+from app.database.queries import query
+from app.database.types import Pool
+from app.provisioning.synchronizations import MAX_ID, known_id, not_found
+from app.provisioning.text import is_text, is_username
+
+__all__ = ["EventHistory", "Refusal", "Removal", "Try", "Waiting", "explain", "of_user", "owner"]
+
+MAX_TRIES = 100
+MAX_TOLD = 10
+"""How many operations the sentences tell of; the data has up to 100."""
+
+MAX_UID = 2_000
+"""Characters of the longest uid that can be configured."""
+
+WAITING = {
+    "THROTTLED": "throttled",
+    "ERROR": "provider_down",
+    "PERMISSION_DENIED": "no_access",
+    "MAILBOX_NOT_FOUND": "mailbox_not_found",
+}
+
+
+class Try(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Operations with the same answer, one after the other: ``times`` of them, from ``first_at`` to ``at``.
+
+    ``outcome``: ``done``, ``gone`` (the event was not there any more), ``refused``, ``throttled``,
+    ``unknown`` (no answer came), ``lost`` (and it had not been carried out). ``run``: the unlinking.
+    """
+
+    operation: str
+    outcome: str
+    first_at: datetime
+    at: datetime
+    times: int
+    code: str | None
+    reason: str | None
+    remote_id: str | None
+    synchronization: int
+    run: int | None
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The provider does not take the event; ``retry_at`` null: not tried again before the event changes."""
+
+    code: str | None
+    reason: str | None
+    retry_at: datetime | None
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """What the event waits for. ``until``: when it is tried next, where that is known.
+
+    ``code``: ``disabled``, ``held``, ``throttled``, ``provider_down``, ``no_access``, ``mailbox_not_found``,
+    ``retry``, ``answer``, ``running`` or ``worker``.
+    """
+
+    code: str
+    reason: str
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Removal(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The event was taken out. ``by``: ``unlinking`` (of ``run``), or ``timetable``: it was not wanted."""
+
+    at: datetime
+    by: str
+    run: int | None
+    remote_id: str | None
+
+
+class EventHistory(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What is known of an event in a synchronization, wanted or not. Times are in UTC.
+
+    ``status``: ``present`` (in the mailbox as published), ``waiting``, ``refused``, ``removing``,
+    ``removed``, ``left_behind`` (by an unlinking), ``adopted`` (by a later synchronization),
+    ``unlinked`` (before it was written), ``cancelled`` or ``not_published``. ``state``, ``start`` and ``end``
+    are the ledger's: as last pushed.
+    """
+
+    synchronization: int
+    username: str
+    uid: str
+    status: str
+    explanation: list[str]
+    wanted: bool
+    wanted_since: datetime | None
+    changed_at: datetime | None
+    published_at: datetime | None
+    """When a publication last changed the user's timetable."""
+    state: str | None
+    remote_id: str | None
+    pushed_at: datetime | None
+    start: datetime | None
+    end: datetime | None
+    refused: Refusal | None
+    waiting: Waiting | None
+    removed: Removal | None
+    tries: list[Try]
+
+
+async def owner(pool: Pool, id: int) -> str:
+    """Whose synchronization this is or was. Raises NotFound."""
+    username: str | None = await pool.fetchval(query("history.owner"), known_id(id))
+    if username is None:
+        raise not_found()
+    return username
+
+
+async def of_user(pool: Pool, username: str, type: str | None = None) -> list[int]:
+    """The user's current synchronizations (of one type), or the former ones if there is none."""
+    if not is_username(username):
+        return []
+    return [row["id"] for row in await pool.fetch(query("history.of_user"), username, type)]
+
+
+async def explain(pool: Pool, id: int, uid: str, limits: TimetableSettings, clock: Clock) -> EventHistory:
+    """The history of an event in a synchronization, current or not. Raises NotFound for the latter alone.
+
+    An event that nobody has ever published has one too: it says so.
+    """
+    # A text that no uid can be is asked for as the empty one, which no event has.
+    asked = uid if is_text(uid, MAX_UID) else ""
+    facts = await pool.fetchrow(query("history.facts"), id, asked) if 0 < id <= MAX_ID else None
+    if facts is None:
+        raise not_found()
+    rows = await pool.fetch(query("history.tries"), id, asked, MAX_TRIES)
+    tries = [_try(row) for row in rows]
+    removed = _removal(facts, tries)
+    status = _status(facts, removed)
+    waiting = _waiting(facts, clock()) if status in ("waiting", "removing") else None
+    refused = None
+    if facts["error"] is not None or facts["error_code"] is not None:
+        refused = Refusal(code=facts["error_code"], reason=facts["error"], retry_at=facts["retry_at"])
+    return EventHistory(
+        synchronization=id,
+        username=facts["username"],
+        uid=uid,
+        status=status,
+        explanation=[
+            *_told_of_timetable(facts, limits),
+            *_told_of_mailbox(facts, status, removed),
+            *_told_of_tries(tries),
+            *([] if waiting is None else [waiting.reason]),
+        ],
+        wanted=_wanted(facts),
+        wanted_since=facts["wanted_since"],
+        changed_at=facts["changed_at"],
+        published_at=facts["timetable_changed_at"],
+        state=facts["state"],
+        remote_id=facts["remote_id"],
+        pushed_at=facts["pushed_at"],
+        start=facts["starts_at"],
+        end=facts["ends_at"],
+        refused=refused,
+        waiting=waiting,
+        removed=removed,
+        tries=tries,
+    )
+
+
+def _try(row: Record) -> Try:
+    return Try(
+        operation=row["operation"],
+        outcome=row["outcome"],
+        first_at=row["first_at"],
+        at=row["at"],
+        times=row["times"],
+        code=row["code"],
+        reason=row["reason"],
+        remote_id=row["remote_id"],
+        synchronization=row["synchronization_id"],
+        run=row["run_id"],
+    )
+
+
+def _wanted(facts: Record) -> bool:
+    return facts["unlinked_at"] is None and facts["in_timetable"] and not facts["cancelled"]
+
+
+def _removal(facts: Record, tries: Sequence[Try]) -> Removal | None:
+    """How it was taken out, if it was there once and is not any more."""
+    if facts["remote_id"] is not None:
+        return None
+    last = next((a for a in tries if a.outcome == "done"), None)
+    if last is None or last.operation != "delete":
+        return None
+    by = "timetable" if last.run is None else "unlinking"
+    return Removal(at=last.at, by=by, run=last.run, remote_id=last.remote_id)
+
+
+def _status(facts: Record, removed: Removal | None) -> str:
+    if facts["state"] == "refused":
+        return "refused"
+    if _wanted(facts):
+        return "present" if facts["state"] == "present" and facts["as_wanted"] else "waiting"
+    if facts["state"] is not None and (facts["remote_id"] is not None or facts["sent_at"] is not None):
+        if facts["ledger_synchronization"] != facts["id"]:
+            return "adopted"
+        return "left_behind" if facts["unlinked_at"] and facts["state"] == "present" else "removing"
+    if removed is not None:
+        return "removed"
+    if not facts["in_timetable"]:
+        return "not_published"
+    return "cancelled" if facts["cancelled"] else "unlinked"
+
+
+def _waiting(facts: Record, now: datetime) -> Waiting:
+    due_at, error = facts["due_at"], facts["last_error"]
+    if facts["deleting_run"] is None and not facts["enabled"]:
+        return Waiting(
+            code="disabled", reason="The synchronization is disabled: nothing is written until it is enabled."
+        )
+    if facts["deleting_run"] is None and facts["held"]:
+        return Waiting(code="held", reason=f"The synchronization is held. {error or ''}".strip())
+    if facts["retry_at"] is not None and facts["retry_at"] > now:
+        at = facts["retry_at"]
+        return Waiting(code="retry", reason=f"It is tried again at {_moment(at)}.", until=at)
+    if facts["running"]:
+        return Waiting(code="running", reason="A worker is at work in the mailbox now.")
+    code = WAITING.get(facts["status"])
+    if code is not None and facts["failing_since"] is not None:
+        since = facts["failing_since"]
+        then = (
+            f"The next try is at {_moment(due_at)}."
+            if due_at and due_at > now
+            else "A worker tries again as soon as one is free."
+        )
+        return Waiting(
+            code=code,
+            reason=f"Since {_moment(since)} it cannot be written: {error or facts['status']} {then}",
+            since=since,
+            until=due_at,
+        )
+    if facts["sent_at"] is not None:
+        return Waiting(
+            code="answer",
+            reason=f"It was sent at {_moment(facts['sent_at'])}, and what came of it is not known yet.",
+            since=facts["sent_at"],
+            until=due_at,
+        )
+    if due_at is None:
+        return Waiting(code="worker", reason="It waits for the next run, which nobody has asked for yet.")
+    reason = "It waits for a worker" if due_at <= now else "The next run over the mailbox is"
+    return Waiting(code="worker", reason=f"{reason} {'since' if due_at <= now else 'at'} {_moment(due_at)}.",
+                   until=due_at)  # fmt: skip
+
+
+def _told_of_timetable(facts: Record, limits: TimetableSettings) -> list[str]:
+    told = []
+    if facts["in_timetable"]:
+        since = _moment(facts["wanted_since"]) if facts["wanted_since"] else "before this was kept"
+        changed = facts["changed_at"]
+        if facts["cancelled"]:
+            at = f" (as published at {_moment(changed)})" if changed else ""
+            told.append(f"The timetable says that it is cancelled{at}: it is not put into a mailbox.")
+        elif changed and changed != facts["wanted_since"]:
+            told.append(f"It is wanted since {since}, and was last changed at {_moment(changed)}.")
+        else:
+            told.append(f"It is wanted since {since}.")
+    elif not facts["user_exists"]:
+        told.append("Its user was deleted, timetable included: nothing is wanted any more.")
+    elif facts["timetable_revision"] is None:
+        told.append("It is not wanted: no timetable of its user was published yet.")
+    else:
+        at = facts["timetable_changed_at"]
+        published = f" at {_moment(at)}" if at else ""
+        told.append(
+            "It is not wanted: no event with this uid is in the timetable as last published"
+            f"{published} (revision {facts['timetable_revision']}). From iCalendar, events outside the window"
+            f" ({limits.window_days_back} days back to {limits.window_days_ahead} ahead) are not taken."
+        )
+    if facts["unlinked_at"] is not None:
+        run = f" by run {facts['unlink_run']}" if facts["unlink_run"] is not None else ""
+        told.append(
+            f"The synchronization was ended at {_moment(facts['unlinked_at'])}{run}: it writes nothing now."
+        )
+    return told
+
+
+def _told_of_mailbox(facts: Record, status: str, removed: Removal | None) -> list[str]:
+    told = []
+    if facts["remote_id"] is not None:
+        pushed = f", last written at {_moment(facts['pushed_at'])}" if facts["pushed_at"] else ""
+        told.append(f"It is in the mailbox with the id {facts['remote_id']}{pushed}.")
+        if facts["ledger_synchronization"] != facts["id"]:
+            told.append(f"Synchronization {facts['ledger_synchronization']} of the same user looks after it.")
+        if status == "present":
+            told.append("It is there as published.")
+        elif status == "waiting":
+            told.append("What was published since is still to be written.")
+        elif status == "left_behind":
+            told.append("The unlinking left it there; a CLEANUP takes it out.")
+        elif status == "removing" and facts["deleting_run"] is not None:
+            told.append(f"Run {facts['deleting_run']}, an unlinking, is to take it out.")
+        elif status == "removing":
+            told.append("It is to be taken out, since it is not wanted any more.")
+    elif removed is not None:
+        by = f"run {removed.run}, an unlinking" if removed.run is not None else "the timetable"
+        told.append(f"It was taken out of the mailbox at {_moment(removed.at)}, by {by}.")
+        if status == "waiting":
+            told.append("It is wanted again, and not in the mailbox yet.")
+    elif status == "waiting":
+        told.append("It is not in the mailbox yet.")
+    elif status != "refused":
+        told.append("It is not in the mailbox, and as far as is known never was.")
+    if status == "refused":
+        told.append("The provider refuses it. It is not tried again before it changes in the timetable.")
+    return told
+
+
+DONE = {"create": "It was created", "update": "It was updated", "delete": "It was deleted"}
+ASKED = {"create": "Creating it", "update": "Updating it", "delete": "Deleting it"}
+
+
+def _told_of_tries(tries: Sequence[Try]) -> list[str]:
+    """What was tried, the oldest first."""
+    told = []
+    for one in reversed(tries[:MAX_TOLD]):
+        when = f"at {_moment(one.at)}"
+        if one.times > 1:
+            when = f"{one.times} times from {_moment(one.first_at)} to {_moment(one.at)}"
+        if one.outcome == "done":
+            id = f" with the id {one.remote_id}" if one.remote_id and one.operation == "create" else ""
+            reason = f" {one.reason}" if one.reason else ""
+            told.append(f"{DONE[one.operation]} {when}{id}.{reason}")
+        else:
+            code = f" ({one.code})" if one.code else ""
+            told.append(
+                f"{ASKED[one.operation]} was tried {when}: {one.outcome}{code}. {one.reason or ''}".strip()
+            )
+    return told
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
