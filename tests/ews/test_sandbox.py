@@ -7,6 +7,7 @@ import pytest
 
 from providers.contract import Adapter, Create, Delete, Done, Mailbox, Outcome, Throttled, Unknown, Update
 from providers.ews import connect
+from providers.sandbox.ews.items import stamp
 from providers.sandbox.server import Sandbox
 from providers.sandbox.state import Fault
 from providers.settings import EwsSettings
@@ -143,3 +144,29 @@ async def test_a_day_of_changes_is_three_requests(adapter: Adapter, alice: Mailb
 
     assert [type(outcome) for outcome in outcomes] == [Done] * 3
     assert requests(sandbox) == {"DeleteItem": 1, "UpdateItem": 1, "CreateItem": 1}
+
+
+async def test_notes_survive_though_the_persons_client_has_made_html_of_the_event(
+    adapter: Adapter, alice: Mailbox, sandbox: Sandbox
+):
+    before = event(1, description="Bring a book.\n\nAnd a pen.")
+    (done,) = await adapter.apply(alice, [Create(event=before, marker=marker(1))])
+    assert isinstance(done, Done)
+    mailbox = sandbox.state.mailbox("ews", alice.address)
+    assert mailbox is not None
+    native = mailbox.events[done.id]
+    native["fields"]["item:Body"] = {
+        "type": "HTML",
+        "text": "<p>Sit with <b>Bob</b></p><div>Bring a&nbsp;book.</div><div>And a pen.</div><p>Ask Eve</p>",
+    }
+    stamp(mailbox, native, alice.address, sandbox.state.now())
+
+    (found,) = await adapter.find(alice, "uni.example", [marker(1).attempt])
+    assert found.content is not None
+    assert found.content.holds(before)
+    after = event(1, description="Bring nothing.")
+    change = Update(id=done.id, version=done.version, event=after, possible=(before,), marker=marker(1))
+    assert await adapter.apply(alice, [change]) == [Done(done.id, None)]
+    (found,) = await adapter.find(alice, "uni.example", [marker(1).attempt])
+    assert found.content is not None
+    assert found.content.body == "Sit with Bob\n\nBring nothing.\n\nAsk Eve"

@@ -9,8 +9,9 @@ import msgspec
 
 from providers.marker import NAMES, PROPERTY_SET, from_strings
 from providers.sandbox.ews import identifiers, items, timezones
+from providers.sandbox.ews.bodies import as_text
 from providers.sandbox.ews.paths import extended_path
-from providers.sandbox.ews.properties import as_text, moment
+from providers.sandbox.ews.properties import moment
 from providers.sandbox.state import Native, SandboxMailbox
 
 __all__ = ["EwsDialect"]

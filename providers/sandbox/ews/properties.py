@@ -9,13 +9,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
-from lxml import html
 
 from providers.sandbox.ews import identifiers, timezones
+from providers.sandbox.ews.bodies import as_html, as_text
 from providers.sandbox.ews.soap import attribute, escape
 from providers.sandbox.state import Native, SandboxMailbox
 
-__all__ = ["BY_ELEMENT", "BY_URI", "PROPERTIES", "Property", "View", "as_text", "moment", "render_item"]
+__all__ = ["BY_ELEMENT", "BY_URI", "PROPERTIES", "Property", "View", "moment", "render_item"]
 
 FIND_LENGTH = 255
 """FindItem returns no more characters of a string property."""
@@ -122,24 +122,9 @@ BY_ELEMENT = {p.element: p for p in PROPERTIES}
 BY_URI = {p.uri: p for p in PROPERTIES if p.kind != "extended"}
 
 
-def as_text(body: Native) -> str:
-    """The body as plain text."""
-    text: str = body["text"]
-    if body["type"] == "Text" or not text.strip():
-        return text
-    return "".join(map(str, html.fromstring(text).itertext())).strip()
-
-
-def _as_html(body: Native) -> str:
-    if body["type"] == "HTML":
-        return str(body["text"])
-    lines = escape(body["text"]).replace("\n", "<br>\n")
-    return f'<html>\n<body>\n<div class="PlainText">{lines}</div>\n</body>\n</html>\n'
-
-
 def _body(body: Native, wanted: str) -> str:
     kind = body["type"] if wanted == "Best" else wanted
-    text = _as_html(body) if kind == "HTML" else as_text(body)
+    text = as_html(body) if kind == "HTML" else as_text(body)
     return f'<t:Body BodyType="{kind}">{escape(text)}</t:Body>'
 
 

@@ -1,5 +1,7 @@
 """Calendar items over EWS: CreateItem, GetItem, UpdateItem and DeleteItem by Exchange's rules."""
 
+from xml.sax.saxutils import escape
+
 import pytest
 
 from tests.sandbox.ews.soap import (
@@ -325,12 +327,31 @@ async def test_a_text_body_comes_back_as_the_client_asks(
     assert found.find(".//t:Body").get("BodyType") == ("Text" if body_type == "Best" else body_type)
 
 
-async def test_an_html_body_can_be_read_as_text(exchange: Exchange) -> None:
-    made = await exchange.create(
-        lecture(more='<t:Body BodyType="HTML">&lt;p&gt;a &amp;amp; &lt;i&gt;b&lt;/i&gt;&lt;/p&gt;</t:Body>')
-    )
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>a &amp; <i>b</i></p>", "a & b"),
+        ("a<br>b<br><br>c", "a\nb\n\nc"),
+        ("<div>a</div><div>b</div>\n<div><br></div><div>c</div>", "a\nb\n\nc"),
+        ("<html><head><style>p {}</style></head><body><p>a\n b</p>\n<p>c</p></body></html>", "a b\n\nc"),
+        ("<ul><li>a</li><li>b</li></ul>", "a\nb"),
+        ("<!-- nothing -->a<script>b</script>c", "ac"),
+        ("", ""),
+    ],
+)
+async def test_an_html_body_can_be_read_as_text(exchange: Exchange, html: str, text: str) -> None:
+    made = await exchange.create(lecture(more=f'<t:Body BodyType="HTML">{escape(html)}</t:Body>'))
     found = await exchange.get(made.ids[0][0], paths=uri("item:Body"), body_type="Text")
-    assert found.texts("Body") == ["a & b"]
+    assert "".join(found.texts("Body")) == text
+
+
+async def test_a_text_body_is_the_same_text_after_it_was_html(exchange: Exchange) -> None:
+    text = "One\n\nTwo < 3\n- four"
+    made = await exchange.create(lecture(more=f'<t:Body BodyType="Text">{escape(text)}</t:Body>'))
+    (html,) = (await exchange.get(made.ids[0][0], paths=uri("item:Body"), body_type="HTML")).texts("Body")
+    again = await exchange.create(lecture(more=f'<t:Body BodyType="HTML">{escape(html)}</t:Body>'))
+    found = await exchange.get(again.ids[0][0], paths=uri("item:Body"), body_type="Text")
+    assert found.texts("Body") == [text]
 
 
 # Ids and deleting
