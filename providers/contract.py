@@ -265,12 +265,16 @@ class ProviderError(Exception):
 
 
 class RemoteEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event of this or another instance of Rooster, as found in a mailbox by its marker."""
+    """An event of this or another instance of Rooster, as found in a mailbox by its marker.
+
+    ``content`` is what it holds now, and ``version`` the version of that. Where it holds more than ours
+    (see ``providers.additions.only_ours``), no Update may rely on this version: it would write over it.
+    """
 
     id: str
     version: str | None
     marker: Marker
-    content: Content | None = None
+    content: Content
 
 
 class Quota(msgspec.Struct, frozen=True, kw_only=True):

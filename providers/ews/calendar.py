@@ -26,7 +26,7 @@ from lxml import etree
 from providers.contract import RemoteEvent
 from providers.ews.items import MARKER_FIELDS, AnyOf, OwnedItem
 from providers.ews.outcomes import not_found
-from providers.ews.reading import ALL_FIELDS, GetItemAsText, read_item, remote_event
+from providers.ews.reading import ALL_FIELDS, FoundItem, GetItemAsText, read_found, read_item
 from providers.ews.session import Endpoint, MailboxAccount
 from providers.ews.soap import MNS, TNS, Answer, Fault, Malformed, read
 
@@ -52,7 +52,7 @@ class Folder(msgspec.Struct, frozen=True):
 
 
 class _Page(msgspec.Struct, frozen=True):
-    events: list[RemoteEvent]
+    events: list[FoundItem]
     items: int
     """How many items the page has, those that are no event of ours included."""
 
@@ -171,7 +171,7 @@ class Calendar:
                 return
         raise Malformed("the calendar keeps changing while it is read")
 
-    def _with_content(self, events: Sequence[RemoteEvent]) -> list[RemoteEvent]:
+    def _with_content(self, events: Sequence[FoundItem]) -> list[RemoteEvent]:
         """The events with what they hold, without those that are not found any more.
 
         FindItem cannot tell: it gives no bodies, and 255 characters of any text.
@@ -183,7 +183,8 @@ class Calendar:
         _good([answer for _, answer in found])
         held = [(event, read_item(answer.item)) for event, answer in found]
         return [
-            msgspec.structs.replace(event, version=item.version, content=item.content) for event, item in held
+            RemoteEvent(id=event.id, version=item.version, marker=event.marker, content=item.content)
+            for event, item in held
         ]
 
     def _page(self, restriction: AnyOf, offset: int) -> _Page:
@@ -226,5 +227,5 @@ def _read_page(message: etree._Element, offset: int) -> _Page:
         raise Malformed("a page without numbers") from error
     # An offset that does not move on would lead back here for ever; so would a page with nothing on it.
     going_on = not last and elements and following > offset
-    events = [event for event in map(remote_event, elements) if event is not None]
+    events = [event for event in map(read_found, elements) if event is not None]
     return _Page(events, len(elements), total, following if going_on else None)

@@ -11,12 +11,12 @@ from exchangelib.services import GetItem
 from exchangelib.util import create_element
 from lxml import etree
 
-from providers.contract import Content, Marker, RemoteEvent, ShowAs, utc
+from providers.contract import Content, Marker, ShowAs, utc
 from providers.ews.items import OwnedItem
 from providers.ews.soap import TNS, Malformed
 from providers.marker import PROPERTY_SET, from_strings
 
-__all__ = ["ALL_FIELDS", "GetItemAsText", "HeldItem", "read_item", "remote_event"]
+__all__ = ["ALL_FIELDS", "FoundItem", "GetItemAsText", "HeldItem", "read_found", "read_item"]
 
 ALL_FIELDS = [FieldPath(field=field) for field in OwnedItem.FIELDS]
 """Everything that ``read_item`` reads, as additional properties of a shape."""
@@ -37,6 +37,13 @@ class GetItemAsText(GetItem):  # type: ignore[misc]
         body_type.text = "Text"
         payload[0].insert(1, body_type)
         return payload
+
+
+class FoundItem(msgspec.Struct, frozen=True, kw_only=True):
+    """What a search tells of an item."""
+
+    id: str
+    marker: Marker
 
 
 class HeldItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,12 +88,12 @@ def read_item(element: etree._Element) -> HeldItem:
     )
 
 
-def remote_event(element: etree._Element) -> RemoteEvent | None:
-    """The event in an item that was found, content aside, or None if it carries no complete marker."""
+def read_found(element: etree._Element) -> FoundItem | None:
+    """The item that was found, or None if it carries no complete marker."""
     item_id, marker = element.find(f"{{{TNS}}}ItemId"), _marker(element)
     if item_id is None or marker is None:
         return None
-    return RemoteEvent(id=item_id.get("Id", ""), version=item_id.get("ChangeKey"), marker=marker)
+    return FoundItem(id=item_id.get("Id", ""), marker=marker)
 
 
 def _text(element: etree._Element, name: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from lxml import etree
 
 from providers.contract import Content
-from providers.ews.reading import HeldItem, read_item, remote_event
+from providers.ews.reading import FoundItem, HeldItem, read_found, read_item
 from providers.ews.soap import Malformed
 from tests.unit.providers.ews_server import envelope, event, found, held, marker
 
@@ -16,18 +16,18 @@ def item(xml: str) -> etree._Element:
 
 
 def test_a_found_item_is_read_with_its_marker():
-    read = remote_event(item(found("id-1", marker(1))))
+    read = read_found(item(found("id-1", marker(1))))
 
-    assert (read.id, read.version, read.marker) == ("id-1", "ck-id-1", marker(1))
+    assert read == FoundItem(id="id-1", marker=marker(1))
 
 
 def test_the_property_set_is_recognised_in_capitals_too():
-    assert remote_event(item(found("id", marker(), "7C6A1F52-4F0E-5D3B-9A2C-0B6D8E41A7F3"))) is not None
+    assert read_found(item(found("id", marker(), "7C6A1F52-4F0E-5D3B-9A2C-0B6D8E41A7F3"))) is not None
 
 
 def test_an_item_without_our_marker_is_none_of_ours():
-    assert remote_event(item(found("id", None))) is None
-    assert remote_event(item(found("id", marker(), "00000000-4f0e-5d3b-9a2c-0b6d8e41a7f3"))) is None
+    assert read_found(item(found("id", None))) is None
+    assert read_found(item(found("id", marker(), "00000000-4f0e-5d3b-9a2c-0b6d8e41a7f3"))) is None
 
 
 def test_all_that_an_item_holds_is_read():
