@@ -203,7 +203,11 @@ Operation = Create | Update | Delete
 
 
 class Done(msgspec.Struct, frozen=True):
-    """The provider has done it. After a Delete, ``id`` is that of the deleted event."""
+    """The provider has done it. After a Delete, ``id`` is that of the deleted event.
+
+    ``version`` is given where the text and the categories hold nothing but ours at that version, so that
+    a later Update may write them whole on that condition; else it is None.
+    """
 
     id: str
     version: str | None = None
