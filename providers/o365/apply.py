@@ -87,7 +87,7 @@ class Application:
             elif isinstance(operation, Create) and outcomes.is_repeated_create(answer):
                 self._settle(number, await self._look_up(operation))
             else:
-                self._settle(number, self._written(operation, answer))
+                self._settle(number, self._written(number, requests[number], answer))
         if self._unread:
             # Exchange moves many events on at once, seconds after it made them: rather than to find out
             # one by one, what depends on a version and is still to be sent is read along.
@@ -135,9 +135,12 @@ class Application:
             case Delete():
                 return delete_request(self._address, operation)
 
-    def _written(self, operation: Operation, answer: Answer) -> Outcome:
+    def _written(self, number: int, request: Request, answer: Answer) -> Outcome:
+        operation = self._left[number]
         outcome = outcomes.of_write(operation, answer, self._clock())
-        if isinstance(operation, Update) and isinstance(outcome, Done):
+        # What was written over a version of our text alone is our text alone.
+        over_ours = number not in self._held and request.version is not None
+        if isinstance(operation, Update) and isinstance(outcome, Done) and not over_ours:
             return Done(operation.id, version_after(operation.event, answer.body))
         return outcome
 

@@ -13,6 +13,7 @@ import pytest
 from app.config import load_config
 from providers import o365
 from providers.contract import Adapter, Mailbox, ProviderError, Refused
+from providers.sandbox.graph import store
 from providers.sandbox.server import Sandbox
 from providers.settings import O365Settings
 from tests.contract.harness import INSTANCE, Control, all_done, create, delete, lecture, put, update
@@ -153,3 +154,28 @@ async def test_what_events_hold_takes_no_requests_of_its_own(
     listed = [event async for event in adapter.list(mailbox, INSTANCE)]
     assert len(listed) == 20
     assert await control.requests() == 2
+
+
+async def test_notes_survive_though_the_persons_client_has_made_html_of_the_event(
+    sandbox: Sandbox, adapter: Adapter, mailbox: Mailbox, control: Control
+) -> None:
+    before = lecture(description="Bring a book.\n\nAnd a pen.", url="https://uni.example/?a=1&b=2")
+    operation = create(before)
+    (done,) = await put(adapter, mailbox, operation)
+    held = sandbox.state.mailbox("o365", mailbox.address)
+    assert held is not None
+    page = (
+        "<html><head><style>p {color: red}</style></head><body><p>Sit with <b>Bob</b></p>"
+        '<div class="PlainText">Bring a&nbsp;book.<br>\r\n<br>\r\nAnd a pen.</div>'
+        "<div>https://uni.example/?a=1&amp;b=2</div><p>Ask Eve</p></body></html>"
+    )
+    html = {"body": {"contentType": "html", "content": page}}
+    store.change(held, held.events[done.id], html, sandbox.state.now())
+
+    (found,) = await adapter.find(mailbox, INSTANCE, [operation.marker.attempt])
+    assert found.content.holds(before), found.content
+    after = lecture(description="Bring nothing.")
+    (again,) = all_done(await adapter.apply(mailbox, [update(done, operation, after)]))
+    assert again.version is None
+    lines = (await control.event(mailbox.address))["description"].split("\n")
+    assert [line for line in lines if line.strip()] == ["Sit with Bob", "Bring nothing.", "Ask Eve"]

@@ -250,6 +250,12 @@ async def test_a_version_stands_for_our_text_alone() -> None:
     assert await adapter(ScriptedGraph(answer(200, **noted))).apply(ALICE, [renamed]) == [Done("id1", None)]
 
 
+async def test_what_is_written_over_our_text_alone_is_our_text_alone() -> None:
+    """Whatever the answer shows: Graph documents the wish for plain text where events are read."""
+    html = item(1) | {"changeKey": "new", "body": {"contentType": "html", "content": "<html></html>"}}
+    assert await adapter(ScriptedGraph(answer(200, **html))).apply(ALICE, [update(1)]) == [Done("id1", "new")]
+
+
 async def test_after_a_throttled_item_the_rest_is_throttled_until_the_same_moment() -> None:
     graph = ScriptedGraph(
         batch(made(1), answer(429, "ApplicationThrottled", {"Retry-After": "7"}), LEFT_OUT, LEFT_OUT)
