@@ -207,7 +207,6 @@ class Ledger:
                 query("ledger.settle_created"),
                 list(created),
                 [event.id for event in created.values()],
-                [event.version for event in created.values()],
             )
             await connection.execute(
                 query("ledger.settle_updated"),

@@ -6,13 +6,14 @@ WHERE mailbox_id = $1 AND sent_at IS NOT NULL
 ORDER BY id;
 
 -- name: settle_created
--- These creates ($1) had been carried out: the event is there under the id $2 in version $3.
+-- These creates ($1) had been carried out: the event is there under the id $2. In which version it held nothing but
+-- ours, nobody knows: the person may have put notes into it by now.
 UPDATE ledger
-SET state = 'present', remote_id = found.remote_id, remote_version = found.remote_version,
+SET state = 'present', remote_id = found.remote_id, remote_version = NULL,
     content = sent_content, content_hash = sent_hash,
     starts_at = (sent_content ->> 'start')::timestamptz, ends_at = (sent_content ->> 'end')::timestamptz,
     pushed_at = sent_at, sent_at = NULL, sent_content = NULL, sent_hash = NULL
-FROM unnest($1::bigint[], $2::text[], $3::text[]) AS found (id, remote_id, remote_version)
+FROM unnest($1::bigint[], $2::text[]) AS found (id, remote_id)
 WHERE ledger.id = found.id;
 
 -- name: settle_resend

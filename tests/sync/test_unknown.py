@@ -35,6 +35,16 @@ async def test_a_create_that_was_done_is_not_done_again(world: World) -> None:
     assert await world.status(id) == "OK"
 
 
+async def test_a_create_that_is_found_later_has_no_version_to_rely_on(world: World) -> None:
+    """The person may have put notes into it before it was found: a change of the text has to look first."""
+    world.adapter.fail("create", LOST, times=5, committed=True)
+    await world.publish("alice", *EVENTS)
+    await world.link("alice", ALICE)
+    await world.settle()
+    assert [row["state"] for row in await world.ledger(ALICE)] == ["present"] * 5
+    assert [row["remote_version"] for row in await world.ledger(ALICE)] == [None] * 5
+
+
 async def test_a_create_that_was_not_done_is_done(world: World) -> None:
     world.adapter.fail("create", LOST, times=5)
     await world.publish("alice", *EVENTS)
