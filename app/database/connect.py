@@ -13,10 +13,22 @@ from app.database.migrate import migrate
 from app.database.types import Pool
 from app.errors import RoosterError
 
-__all__ = ["MINIMUM_VERSION", "DatabaseUnavailable", "open_database"]
+__all__ = ["DATABASE_GONE", "MINIMUM_VERSION", "DatabaseUnavailable", "open_database"]
 
 MINIMUM_VERSION = 14
 """Of PostgreSQL: the first that knows SQL-standard function bodies."""
+
+DATABASE_GONE: tuple[type[Exception], ...] = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InterfaceError,
+    # What asyncpg says if the server has ended a session that was waiting for us.
+    asyncpg.InternalClientError,
+)
+"""What is raised while the database is down, restarting, or has ended our session: try again later."""
 
 CONNECT_SECONDS = 15
 CLOSE_SECONDS = 10

@@ -17,6 +17,7 @@ import structlog
 
 from app.clock import Clock
 from app.config import Config
+from app.database.connect import DATABASE_GONE
 from app.database.queries import query
 from app.database.types import Connection, Pool
 from app.ledger import Lease, LeaseLost
@@ -34,8 +35,6 @@ LONGEST_SLEEP = 30.0
 
 DATABASE_RETRY = 2.0
 """Seconds between attempts to reach a database that has gone away."""
-
-DATABASE_GONE = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError)
 
 
 class Worker:
@@ -73,6 +72,9 @@ class Worker:
         try:
             while not stop.is_set():
                 try:
+                    await self._pool.execute(
+                        query("mailboxes.abandon"), self.id, list(self._running), self._clock()
+                    )
                     async with self._listening():
                         while not stop.is_set():
                             await self._claim_and_wait(stopping)

@@ -127,3 +127,9 @@ WHERE known.id = $2 AND m.id = $1;
 -- name: retire
 -- Mailbox $1 was merged into another: nothing is due in it any more.
 UPDATE mailboxes SET due_at = NULL, owner = NULL, lease_until = NULL WHERE id = $1;
+
+-- name: abandon
+-- Worker $1 gives back what it owns and does not run ($2) any more: its runs ended when the database went away.
+UPDATE mailboxes
+SET owner = NULL, lease_until = NULL, due_at = least(coalesce(due_at, $3), $3)
+WHERE owner = $1 AND NOT (id = ANY($2::bigint[]));

@@ -1,0 +1,93 @@
+"""The worker's own life: the bell, its slots, a database that goes away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from app.clock import system_clock
+from app.sync import worker as worker_module
+from app.sync.worker import Worker
+from tests.fakes import Call, FakeAdapter
+from tests.sync.world import World, event
+
+ALICE = "alice@uni.example"
+
+
+@asynccontextmanager
+async def running(worker: Worker) -> AsyncIterator[None]:
+    """The worker works meanwhile, and stops cleanly at the end."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(worker.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 30)
+
+
+async def until_pushed(world: World, uid: str) -> None:
+    async with asyncio.timeout(30):
+        while uid not in world.uids(ALICE):
+            await asyncio.sleep(0.02)
+
+
+async def test_the_bell_wakes_a_worker_that_has_nothing_to_do(world: World) -> None:
+    world.clock.set(system_clock())
+    await world.publish("alice", event("a"))
+    await world.link("alice", ALICE)
+    async with running(world.worker()):
+        await until_pushed(world, "a")
+        begun = asyncio.get_running_loop().time()
+        await world.publish("alice", event("a"), event("b"))
+        await until_pushed(world, "b")
+        # Well before it would have looked by itself.
+        assert asyncio.get_running_loop().time() - begun < worker_module.LONGEST_SLEEP / 2
+
+
+async def test_a_worker_outlives_a_database_that_goes_away(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "DATABASE_RETRY", 0.05)
+    await world.publish("alice", event("a"))
+    await world.link("alice", ALICE)
+    async with running(world.worker()):
+        await until_pushed(world, "a")
+        for uid in ("b", "c"):
+            # What a restart of the server does to all sessions, the listening one included.
+            await world.pool.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            await world.publish("alice", event("a"), event(uid))
+            await until_pushed(world, uid)
+
+
+async def test_one_slow_mailbox_holds_up_no_other_and_one_provider_none_of_the_others(world: World) -> None:
+    google = FakeAdapter("googlecalendar")
+    google.add_mailbox(ALICE)
+    release = asyncio.Event()
+
+    async def hold(call: Call) -> None:
+        if call.operation == "apply":
+            await release.wait()
+
+    world.adapter.before = hold
+    people = [f"p{n}" for n in range(30)]
+    for name in people:
+        world.adapter.add_mailbox(f"{name}@uni.example")
+        await world.publish(name, event("a"))
+        await world.link(name, f"{name}@uni.example")
+    other = World(world.pool, world.clock, google)
+    await other.publish("alice", event("a"))
+    await other.link("alice", ALICE)
+    async with running(world.worker(world.adapter, google)):
+        await until_pushed(other, "a")
+        assert all(world.pushed(f"{name}@uni.example") == [] for name in people)
+        # No more at once than there are slots for this provider.
+        assert world.adapter.count("apply") <= world.config.sync.concurrency.ews
+        release.set()
+        async with asyncio.timeout(30):
+            while not all(world.pushed(f"{name}@uni.example") for name in people):
+                await asyncio.sleep(0.02)
