@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from providers.contract import Event
@@ -20,9 +20,31 @@ def merged(current: str, ours: list[str], body: str) -> str:
     return descriptions.merged(current, [says(one) for one in ours], says(body))
 
 
-@given(st.text(st.sampled_from("ab <>&;/!?#x1\"'=-\n") | st.characters(exclude_categories=("Cs", "Cc"))))
+FRAGMENTS = [
+    *"ab <>&;/!?#x1\"'=-[]\n",
+    "<!--",
+    "-->",
+    "</",
+    "<br>",
+    "amp",
+    "copy",
+    "<![cdata[",
+    "script",
+    "é",
+]
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=15).map("".join) | st.text())
 def test_what_is_written_shows_the_text(body):
     assert text(written(body)) == body
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=15).map("".join))
+def test_no_description_is_too_broken_to_be_read_and_written(current):
+    """Whatever another program has put there: it stays, after our text."""
+    assume("A" not in text(current))
+    apart = ("\n\n", "<br><br>") if text(current).strip() else ("",)
+    assert merged(current, ["A"], "A") in [f"A{gap}{current if gap else ''}" for gap in apart]
 
 
 @pytest.mark.parametrize(
