@@ -1,4 +1,4 @@
-"""Visiting one mailbox for work that is not a run: taken as a worker takes it, reached as a run reaches it."""
+"""Visiting one mailbox for work that is not a run: taken as a worker takes it, reached as a run does."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -47,7 +47,10 @@ class TestRestore:
         delete(world, "e0")
         assert await world.refresh(id) == Drift(events=4, missing=1)
         after = held(world, "e0")
-        assert before and before.marker and after and after.marker
+        assert before
+        assert before.marker
+        assert after
+        assert after.marker
         # A new attempt: where the provider knows attempts, the old one is used up.
         assert after.marker.attempt != before.marker.attempt
         await world.assert_true(ALICE, EVENTS)
@@ -58,7 +61,8 @@ class TestRestore:
         kept = change(world, "e1", **MOVED, location="My room", notes="Bring the book.")
         assert await world.refresh(id) == Drift(events=5, changed=1)
         found = held(world, "e1")
-        assert found and found.id == kept
+        assert found
+        assert found.id == kept
         assert found.notes == "Bring the book."
         await world.assert_true(ALICE, EVENTS)
         assert await world.refresh(id) == Drift(events=5)
@@ -108,7 +112,8 @@ class TestRestore:
         assert held(world, "e0") is None
         assert len(await world.ledger()) == 4
         changed = held(world, "e1")
-        assert changed and changed.fields["location"] == "My room"
+        assert changed
+        assert changed.fields["location"] == "My room"
 
     async def test_what_goes_anyway_is_not_brought_back(self, world: World, id: int) -> None:
         delete(world, "e0")
@@ -179,7 +184,8 @@ class TestRespect:
         await world.work()
         assert held(world, "e0") is None
         changed = held(world, "e1")
-        assert changed and changed.fields["location"] == "My room"
+        assert changed
+        assert changed.fields["location"] == "My room"
         assert await world.status(id) == "OK"
 
     async def test_until_the_timetable_changes_the_event(self, world: World, id: int) -> None:

@@ -147,13 +147,13 @@ class World:
 
     async def assert_true(self, address: str, wanted: Iterable[Event]) -> None:
         """The mailbox holds exactly these of ours, each once and as published; the ledger says the same."""
-        wanted = {e.uid: e for e in wanted}
+        by_uid = {e.uid: e for e in wanted}
         rows = await self.ledger(address)
-        assert Counter(row["uid"] for row in rows) == Counter(list(wanted))
+        assert Counter(row["uid"] for row in rows) == Counter(list(by_uid))
         assert {row["state"] for row in rows} <= {"present"}
         by_id = {row["remote_id"]: row for row in rows}
         pushed = {e.id: e for e in self.pushed(address)}
         assert set(by_id) == set(pushed)
         for id, row in by_id.items():
-            assert pushed[id].event == wanted[row["uid"]]
-            assert msgspec.json.decode(row["content"], type=Event) == wanted[row["uid"]]
+            assert pushed[id].event == by_uid[row["uid"]]
+            assert msgspec.json.decode(row["content"], type=Event) == by_uid[row["uid"]]
