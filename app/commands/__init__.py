@@ -12,12 +12,16 @@ from app.log import LogFormat, LogLevel, configure_logging
 __all__ = ["main", "rooster"]
 
 COMMANDS = {
+    "cleanup": ("cleanup", "Unlink people, and take out what was put into their calendars."),
     "demo": ("demo", "Show the whole of it on this machine, with nothing configured."),
     "doctor": ("doctor", "Check the configuration, the database and access to the providers."),
+    "explain": ("explain", "Say why an event is in somebody's calendar, or is not."),
     "import": ("import_timetables", "Import timetables from .ics or .jsonl[.gz] files."),
     "migrate": ("migrate", "Bring the database to this version."),
+    "runs": ("runs", "List runs, show one, follow it, or cancel it."),
     "sandbox": ("sandbox", "Run the provider sandbox alone."),
     "serve": ("serve", "Run the HTTP API, and a worker in the same process."),
+    "sync": ("sync", "Bring synchronizations up to date now."),
     "token": ("token", "Create, list and revoke API tokens."),
     "worker": ("worker", "Run a worker alone."),
 }

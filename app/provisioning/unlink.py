@@ -29,6 +29,7 @@ __all__ = [
     "unlink_one",
     "unlink_type",
     "unlink_user",
+    "unlink_users",
 ]
 
 Mode = Literal["UNLINK_ONLY", "DELETE_FUTURE_EVENTS", "DELETE_ALL_EVENTS", "CLEANUP"]
@@ -102,8 +103,8 @@ async def unlink_type(pool: Pool, username: str, type: str, mode: Mode, clock: C
     if not (is_username(username) and is_text(type)):
         raise none
     async with pool.acquire() as connection, connection.transaction():
-        ids = [row["id"] for row in await connection.fetch(query("unlinks.of_user"), username, type)]
-        run = await _unlink(connection, ids, mode, clock, (username, type))
+        ids = [row["id"] for row in await connection.fetch(query("unlinks.of_users"), [username], type)]
+        run = await _unlink(connection, ids, mode, clock, ([username], type))
         total: int = await connection.fetchval(query("runs.size"), run)
         if total == 0:
             raise none
@@ -115,6 +116,18 @@ async def unlink_user(pool: Pool, username: str, mode: Mode, clock: Clock) -> in
     async with pool.acquire() as connection, connection.transaction():
         await users.require(connection, username)
         return await _unlink_all(connection, username, mode, clock)
+
+
+async def unlink_users(
+    pool: Pool, usernames: Sequence[str], type: str | None, mode: Mode, clock: Clock
+) -> int:
+    """End the synchronizations of these users (of one type), known or not, as one run; returns it.
+
+    One transaction, which holds all their mailboxes: for some hundreds of users at a time.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        rows = await connection.fetch(query("unlinks.of_users"), usernames, type)
+        return await _unlink(connection, [row["id"] for row in rows], mode, clock, (usernames, type))
 
 
 async def delete_user(pool: Pool, username: str, mode: Mode, clock: Clock) -> int:
@@ -129,8 +142,8 @@ async def delete_user(pool: Pool, username: str, mode: Mode, clock: Clock) -> in
 
 
 async def _unlink_all(connection: Connection, username: str, mode: Mode, clock: Clock) -> int:
-    ids = [row["id"] for row in await connection.fetch(query("unlinks.of_user"), username, None)]
-    return await _unlink(connection, ids, mode, clock, (username, None))
+    ids = [row["id"] for row in await connection.fetch(query("unlinks.of_users"), [username], None)]
+    return await _unlink(connection, ids, mode, clock, ([username], None))
 
 
 async def _unlink(
@@ -138,11 +151,11 @@ async def _unlink(
     ids: Sequence[int],
     mode: Mode,
     clock: Clock,
-    former_of: tuple[str, str | None] | None = None,
+    former_of: tuple[Sequence[str], str | None] | None = None,
 ) -> int:
     """End these synchronizations as one run, as part of the caller's transaction.
 
-    A CLEANUP goes to the mailboxes of the earlier ones of ``former_of`` (username, type) as well.
+    A CLEANUP goes to the mailboxes of the earlier ones of ``former_of`` (usernames, type) as well.
     """
     now = clock()
     await connection.execute(query("unlinks.hold_mailboxes"), ids)
@@ -173,7 +186,7 @@ async def preview(
             await users.require(connection, username)
             if type is not None and not is_text(type):
                 raise BadRequest("invalid_selection", "type: expected a synchronization type.")
-            ids = [row["id"] for row in await connection.fetch(query("unlinks.of_user"), username, type)]
+            ids = [row["id"] for row in await connection.fetch(query("unlinks.of_users"), [username], type)]
         rows = await connection.fetch(query("unlinks.preview"), mode, clock(), ids, username, type)
     remove: list[Removed] = []
     keep: list[Kept] = []

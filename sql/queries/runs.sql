@@ -89,6 +89,14 @@ WITH pruned AS (
 
 SELECT count(*) FROM pruned;
 
+-- name: together
+-- How far the runs $1 are, taken together.
+SELECT
+    count(*) FILTER (WHERE state = 'active') AS active, coalesce(sum(total), 0) AS total, coalesce(sum(done), 0) AS done,
+    coalesce(sum(removed), 0) AS removed, max(last_error) AS error
+FROM runs
+WHERE id = ANY($1::bigint[]);
+
 -- name: size
 -- How many pieces of work run $1 has.
 SELECT total FROM runs WHERE id = $1;
