@@ -5,7 +5,7 @@ the rest of Rooster sees of a provider are the outcomes defined here.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -74,8 +74,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
 
     @property
     def dates(self) -> tuple[date, date]:
-        """First day and the day after the last, on the wall clock; for all-day events."""
-        return self.local_start.date(), self.local_end.date()
+        """First day and the day after the last, on the wall clock; for all-day events.
+
+        Without an end, that is the first day alone (RFC 5545 section 3.6.1).
+        """
+        first, after = self.local_start.date(), self.local_end.date()
+        return first, max(after, first + timedelta(days=1))
 
     @property
     def body(self) -> str:

@@ -5,7 +5,7 @@ https://developers.google.com/workspace/calendar/api/v3/reference/events
 
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -149,8 +149,6 @@ def _times(event: Event) -> tuple[dict[str, Any], dict[str, Any]]:
     """``start`` and ``end``. The nulls undo the other kind when an all-day event gets hours, or back."""
     if event.all_day:
         first, after = event.dates
-        # RFC 5545 §3.6.1: a date alone lasts that day; Google refuses an end that is not after the start.
-        after = max(after, first + timedelta(days=1))
         return _all_day(first.isoformat()), _all_day(after.isoformat())
     return _timed(event.local_start, event.time_zone), _timed(event.local_end, event.time_zone)
 

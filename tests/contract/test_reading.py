@@ -37,6 +37,7 @@ async def read(adapter: Adapter, mailbox: Mailbox, operation: Create) -> Content
         lecture(),
         FULL,
         ALL_DAY,
+        msgspec.structs.replace(ALL_DAY, end=ALL_DAY.start),
         lecture(time_zone="Antarctica/Troll"),
         lecture(
             start=at("2026-10-25T02:30*", "Europe/Amsterdam"), end=at("2026-10-25T03:00", "Europe/Amsterdam")
@@ -46,7 +47,18 @@ async def read(adapter: Adapter, mailbox: Mailbox, operation: Create) -> Content
         lecture(title="x" * 255, location="y" * 255),
         lecture(description="\n".join(f"{n}. a line of the programme" for n in range(500))),
     ],
-    ids=["plain", "full", "all day", "zone", "twice", "empty", "markup", "long", "500 lines"],
+    ids=[
+        "plain",
+        "full",
+        "all day",
+        "all day without an end",
+        "zone",
+        "twice",
+        "empty",
+        "markup",
+        "long",
+        "500 lines",
+    ],
 )
 async def test_an_event_that_nobody_touched_is_as_we_wrote_it(
     adapter: Adapter, mailbox: Mailbox, control: Control, event: Event
