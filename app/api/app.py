@@ -15,11 +15,13 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from app.api import timetables
+from app.api.approval import approval_handlers
 from app.api.asgi import EncodedPaths, Measured, Parameters
 from app.api.auth import Authentication, Caller, reader_reads
 from app.api.documentation import DocumentationPage, YamlDocument
 from app.api.errors import V0_PREFIX, exception_handlers
 from app.api.health import observing_handlers
+from app.api.refresh import refresh_handlers
 from app.api.runs import run_handlers
 from app.api.synchronizations import synchronization_handlers
 from app.api.v0_synchronizations import v0_synchronization_handlers
@@ -61,7 +63,16 @@ def create_app(pool: Pool, adapters: Mapping[str, Adapter], config: Config, cloc
     app = Litestar(
         route_handlers=[
             Router(V0_PREFIX, route_handlers=[*user_handlers, *v0_synchronization_handlers]),
-            Router("/api/v1", route_handlers=[*synchronization_handlers, *run_handlers, timetables.router]),
+            Router(
+                "/api/v1",
+                route_handlers=[
+                    *synchronization_handlers,
+                    *refresh_handlers,
+                    *approval_handlers,
+                    *run_handlers,
+                    timetables.router,
+                ],
+            ),
             *observing_handlers,
         ],
         dependencies={

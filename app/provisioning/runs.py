@@ -12,6 +12,7 @@ from app.database.types import Connection, Pool
 from app.errors import BadRequest, Conflict, Invalid, NotFound, Problem
 from app.provisioning.synchronizations import MAX_ID
 from app.provisioning.text import is_username
+from app.sync.mirror import Drift
 
 __all__ = [
     "ActiveRun",
@@ -64,6 +65,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     progress: float
     estimated_end: datetime | None
     errors: list[RunError]
+    drift: Drift | None = None
+    """Of a refresh that is done: how many events were not as the ledger says, by kind."""
 
 
 class RunPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +107,7 @@ def _run(row: "asyncpg.Record", errors: list[RunError], now: datetime) -> Run:
         progress=1.0 if row["state"] == "done" else round(min(done / max(total, 1), 1.0), 4),
         estimated_end=estimated_end,
         errors=errors or ([RunError(detail=row["last_error"])] if row["last_error"] else []),
+        drift=None if row["drift"] is None else msgspec.json.decode(row["drift"], type=Drift),
     )
 
 

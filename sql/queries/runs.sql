@@ -107,7 +107,7 @@ SELECT state = 'active' FROM runs WHERE id = $1;
 
 -- name: page
 -- The $2 runs before the id $1, the latest first, with how many events an unlinking is yet to take out.
-SELECT id, kind, state, created_at, finished_at, total, done, removed, last_error,
+SELECT id, kind, state, created_at, finished_at, total, done, removed, last_error, drift::text,
     CASE WHEN state = 'active' AND kind = 'unlink' THEN (
         SELECT count(DISTINCT l.id)
         FROM unlinks AS u
@@ -126,7 +126,7 @@ LIMIT $2;
 
 -- name: find
 -- One run, with how many events an unlinking is yet to take out.
-SELECT id, kind, state, created_at, finished_at, total, done, removed, last_error,
+SELECT id, kind, state, created_at, finished_at, total, done, removed, last_error, drift::text,
     CASE WHEN state = 'active' AND kind = 'unlink' THEN (
         SELECT count(DISTINCT l.id)
         FROM unlinks AS u
