@@ -369,3 +369,23 @@ async def test_two_addresses_provisioned_blindly_turn_out_to_be_one_mailbox(worl
     current = await world.pool.fetch("SELECT id, address FROM synchronizations WHERE unlinked_at IS NULL")
     assert [(row["id"], row["address"]) for row in current] == [(first, "a.lice@uni.example")]
     assert world.uids(ALICE) == {"a": 1}
+
+
+async def test_what_is_published_during_a_long_push_does_not_wait_for_its_end(world: World) -> None:
+    events = [event(f"e{n:02}") for n in range(60)]
+    await world.publish("alice", *events)
+    await world.link("alice", ALICE)
+    batches = []
+
+    async def note(call: Call) -> None:
+        if call.operation == "apply":
+            batches.append(call.operations)
+        if len(batches) == 2:
+            world.adapter.before = None
+            await world.publish("alice", *events[1:])
+
+    world.adapter.before = note
+    await world.work()
+    third = [call.operations for call in world.adapter.calls if call.operation == "apply"][2]
+    assert isinstance(third[0], Delete)
+    await world.assert_true(ALICE, events[1:])
