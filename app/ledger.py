@@ -4,7 +4,7 @@ A row is committed before the provider hears of what it says. Every statement he
 lease of the mailbox, so that a worker that was only slow, and was given up, cannot write any more.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Literal
@@ -218,19 +218,24 @@ class Ledger:
             await connection.execute(query("ledger.vanished"), settlement.vanished)
             await connection.execute(query("ledger.deleted"), settlement.deleted)
 
-    async def lost(self, now: datetime) -> list[UUID]:
-        """Attempts believed lost that are to be looked for again."""
+    async def lost(self, now: datetime) -> dict[UUID, str | None]:
+        """Attempts believed lost that are to be looked for again; with the event, where one was found."""
         async with self.transaction() as (connection, _):
             rows = await connection.fetch(query("ledger.lost"), self.mailbox_id, now)
-        return [UUID(int=row["attempt"].int) for row in rows]
+        return {UUID(int=row["attempt"].int): row["remote_id"] for row in rows}
+
+    async def lost_found(self, events: Mapping[UUID, str]) -> None:
+        """Note the events that lost attempts have made after all. Only after this may they be taken out."""
+        async with self.transaction() as (connection, _):
+            await connection.execute(query("ledger.lost_found"), list(events), list(events.values()))
 
     async def lost_checked(
-        self, attempts: Sequence[UUID], now: datetime, wait: timedelta, looks: int
+        self, attempts: Iterable[UUID], now: datetime, wait: timedelta, looks: int
     ) -> None:
-        """These lost attempts were looked for, and are not in the mailbox any more.
+        """These lost attempts were looked for, and what was found is not in the mailbox any more.
 
-        They are looked for again after ``wait``, five times as long each time, until there were
-        ``looks``.
+        Those not found are looked for again after ``wait``, five times as long each time, until there
+        were ``looks``.
         """
         async with self.transaction() as (connection, _):
             await connection.execute(query("ledger.lost_checked"), list(attempts), now, wait, looks)
@@ -261,17 +266,14 @@ class Ledger:
         async with self.transaction() as (connection, _):
             return int(await connection.fetchval(query("ledger.pending"), self.mailbox_id, limit, now))
 
-    async def send(self, limit: int, now: datetime) -> tuple[list[Sent], int]:
-        """Note the next operations as sent. Only after this may the provider hear of them.
-
-        Also gives the number of requests for a run so far: if it has grown, plan again.
-        """
-        async with self.transaction() as (connection, wake):
+    async def send(self, limit: int, now: datetime) -> list[Sent]:
+        """Note the next operations as sent. Only after this may the provider hear of them."""
+        async with self.transaction() as (connection, _):
             rows = await connection.fetch(query("ledger.send"), self.mailbox_id, limit, now)
         sent = [
             Sent(id=row["id"], operation=_operation(row, self._instance), tries=row["tries"]) for row in rows
         ]
-        return sorted(sent, key=_send_order), wake
+        return sorted(sent, key=_send_order)
 
     async def answered(self, connection: Connection, answers: Answers, now: datetime) -> None:
         """Note what the provider answered, as part of the caller's ``transaction``."""

@@ -72,17 +72,24 @@ async def remove_late_arrivals(
 ) -> None:
     """Take out what lost creates have put into the mailbox after all: a second event for the person.
 
+    Which event that is, is noted first: once it is gone, a copy that the person made of it would be found.
     Raises ProviderError; the attempts that are not settled then are looked for in the next run.
     """
-    attempts = await ledger.lost(now)
-    if not attempts:
+    lost = await ledger.lost(now)
+    if not lost:
         return
-    late: dict[UUID, RemoteEvent] = {}
-    for event in await adapter.find(mailbox, instance, attempts):
-        late.setdefault(event.marker.attempt, event)
-    deletes = [Delete(id=event.id, version=event.version) for event in late.values()]
+    arrived = {attempt: id for attempt, id in lost.items() if id is not None}
+    sought = [attempt for attempt in lost if attempt not in arrived]
+    if sought:
+        late: dict[UUID, str] = {}
+        for event in await adapter.find(mailbox, instance, sought):
+            late.setdefault(event.marker.attempt, event.id)
+        if late:
+            await ledger.lost_found(late)
+        arrived |= late
+    deletes = [Delete(id=id, version=None) for id in arrived.values()]
     for start in range(0, len(deletes), adapter.batch):
         for outcome in await adapter.apply(mailbox, deletes[start : start + adapter.batch]):
             if not isinstance(outcome, Done):
                 raise ProviderError(outcome)
-    await ledger.lost_checked(attempts, now, LOOK_AGAIN, LOOKS)
+    await ledger.lost_checked(lost, now, LOOK_AGAIN, LOOKS)

@@ -45,16 +45,24 @@ WHERE ledger.id = found.id;
 
 -- name: lost
 -- Creates believed lost in mailbox $1 that are to be looked for at $2.
-SELECT attempt FROM lost_creates WHERE mailbox_id = $1 AND check_at <= $2;
+SELECT attempt, remote_id FROM lost_creates WHERE mailbox_id = $1 AND check_at <= $2;
+
+-- name: lost_found
+-- The creates $1, believed lost, have made the events $2.
+UPDATE lost_creates SET remote_id = found.remote_id
+FROM unnest($1::uuid[], $2::text[]) AS found (attempt, remote_id)
+WHERE lost_creates.attempt = found.attempt;
 
 -- name: lost_checked
--- The creates $1 were looked for at $2; again after $3, five times as long each time, until there were $4 looks.
+-- The creates $1 were looked for at $2. Those that were found are taken out: an attempt is sent once, and arrives once.
+-- The others are looked for again after $3, five times as long each time, until there were $4 looks.
 WITH over AS (
-    DELETE FROM lost_creates WHERE attempt = ANY($1::uuid[]) AND checks + 1 >= $4
+    DELETE FROM lost_creates
+    WHERE attempt = ANY($1::uuid[]) AND (remote_id IS NOT NULL OR checks + 1 >= $4)
 )
 
 UPDATE lost_creates SET checks = checks + 1, check_at = $2::timestamptz + $3::interval * 5 ^ (checks + 1)
-WHERE attempt = ANY($1::uuid[]) AND checks + 1 < $4;
+WHERE attempt = ANY($1::uuid[]) AND remote_id IS NULL AND checks + 1 < $4;
 
 -- name: mark_unlinks
 -- What the open unlinkings of mailbox $1 take out is marked as deleting, in the order in which they were accepted.

@@ -75,6 +75,27 @@ async def test_a_create_that_arrives_late_does_not_stay_a_second_time(world: Wor
     await world.assert_true(ALICE, EVENTS)
 
 
+@pytest.mark.parametrize("adapter", ["like Exchange"], indirect=True)
+@pytest.mark.parametrize("dies", [False, True], ids=["worker lives", "worker dies"])
+async def test_a_copy_of_a_create_that_arrived_late_stays(world: World, dies: bool) -> None:
+    """The second event of ours goes, once; also if nobody could note that it went."""
+    world.adapter.fail("create", LOST, late=True)
+    await world.publish("alice", event("a"))
+    await world.link("alice", ALICE)
+    await world.settle(hours=LOOK_AGAIN.total_seconds() / 3600 / 2)
+    (known,) = world.pushed(ALICE)
+    world.adapter.deliver()
+    (late,) = [e for e in world.pushed(ALICE) if e.id != known.id]
+    copy = world.mailbox(ALICE).copy(late.id)
+    if dies:
+        world.adapter.fail("delete", asyncio.CancelledError(), committed=True)
+        world.clock.advance(seconds=LOOK_AGAIN.total_seconds() * 1.1)
+        await world.work()
+        await world.pool.execute("UPDATE mailboxes SET lease_until = clock_timestamp() - interval '1 second'")
+    await world.settle(hours=24)
+    assert {e.id for e in world.pushed(ALICE)} == {known.id, copy.id}
+
+
 async def test_an_update_that_was_done_or_not_ends_as_published(world: World) -> None:
     await world.publish("alice", *EVENTS)
     await world.link("alice", ALICE)
