@@ -193,13 +193,13 @@ class Run:
                     return self._blocked(block)
                 # Our own pace, not the provider's complaint: the synchronization goes on by itself.
                 return Ending(status=None, due_at=room_at)
-            sent, woken = await self._ledger.send(pending, self._clock())
+            sent = await self._ledger.send(pending, self._clock())
             self._check_lease()
             outcomes = await self._adapter.apply(mailbox, [item.operation for item in sent])
-            stop = await self._note(mailbox, sent, outcomes)
+            stop, wake = await self._note(mailbox, sent, outcomes)
             if stop is not None:
                 return await self._stopped(stop)
-            if woken != self._wake:
+            if wake != self._wake:
                 return None
 
     def _check_lease(self) -> None:
@@ -207,8 +207,13 @@ class Run:
         if not self._lease_holds():
             raise LeaseLost
 
-    async def _note(self, mailbox: Mailbox, sent: Sequence[Sent], outcomes: Sequence[Outcome]) -> Stop | None:
-        """Write down what the provider answered; give back the answer that ends the run, if one does."""
+    async def _note(
+        self, mailbox: Mailbox, sent: Sequence[Sent], outcomes: Sequence[Outcome]
+    ) -> tuple[Stop | None, int]:
+        """Write down what the provider answered.
+
+        Gives back the answer that ends the run, if one does, and how often a run was asked for so far.
+        """
         now = self._clock()
         answers = Answers()
         stops: list[Stop] = []
@@ -239,12 +244,12 @@ class Run:
                 case Throttled() | Refused() | Gone():
                     answers.unsent.append(item.id)
                     stops.append(outcome)
-        async with self._ledger.transaction() as (connection, _):
+        async with self._ledger.transaction() as (connection, wake):
             await self._ledger.answered(connection, answers, now)
             for stop in stops:
                 if isinstance(stop, Throttled) and stop.until > now:
                     await self._pacer.block(mailbox, stop.scope, stop.until, connection=connection)
-        return min(stops, key=_urgency, default=None)
+        return min(stops, key=_urgency, default=None), wake
 
     async def _stopped(self, outcome: Stop) -> Ending:
         """The ending of a run that an outcome has cut short."""
