@@ -21,15 +21,15 @@ def merged_body(current: str, before: Iterable[Event], event: Event) -> str:
     that is replaced; if none is, everything there is theirs, and our text comes before it. A text that
     is there already, as it is to be, is not put there twice.
     """
-    ours = sorted({plain(one.body) for one in before} - {""}, key=len, reverse=True)
-    for text in (*ours, plain(event.body)):
+    new = plain(event.body)
+    for text in sorted({plain(one.body) for one in before} - {""}, key=len, reverse=True):
         found = find(text, current)
         if found is not None:
-            if text == plain(event.body):
+            if text == new:
                 return current
             head, tail = current[: found.start()], current[found.end() :]
             return head + event.body + tail if event.body else _joined(head.rstrip(), tail.lstrip())
-    return _joined(event.body, current)
+    return current if find(new, current, whole_lines=True) else _joined(event.body, current)
 
 
 def merged_categories(current: Sequence[str], before: Iterable[Event], event: Event) -> tuple[str, ...]:
@@ -47,17 +47,19 @@ def only_ours(content: Content, event: Event) -> bool:
     return plain(content.body) == plain(event.body) and set(content.categories) == set(event.categories)
 
 
-def find(text: str, current: str) -> re.Match[str] | None:
+def find(text: str, current: str, *, whole_lines: bool = False) -> re.Match[str] | None:
     """Our text in theirs, whatever became of white space between its lines: whole lines, else whole words.
 
-    ``text`` is ``plain``. None if it is not there, and for an empty one.
+    ``text`` is ``plain``. None if it is not there, and for an empty one. With ``whole_lines``, words in
+    the middle of theirs are not taken for it.
     """
     if not text:
         return None
     lines = (re.escape(line).replace(r"\ ", "[ \xa0]") for line in text.split("\n"))
     pattern = r"\s*\n\s*".join(lines)
     words = rf"{_NOT_IN_A_WORD}{pattern}{_NOT_IN_A_WORD}"
-    return re.search(rf"^{pattern}(?=\s*$)", current, re.MULTILINE) or re.search(words, current)
+    found = re.search(rf"^[^\S\n]*{pattern}(?=\s*$)", current, re.MULTILINE)
+    return found if found or whole_lines else re.search(words, current)
 
 
 def _joined(first: str, second: str) -> str:

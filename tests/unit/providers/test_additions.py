@@ -61,6 +61,11 @@ def test_our_text_is_not_found_in_the_middle_of_their_words():
     assert merged_body("Mine(A!)?", [says("(A!)")], says("B")) == "MineB?"
 
 
+def test_a_new_text_that_is_a_word_of_theirs_is_not_taken_for_it():
+    assert merged_body("see A there", [says("")], says("A")) == "A\n\nsee A there"
+    assert merged_body("see A there\n A", [says("A")], says("")) == "see A there"
+
+
 def test_our_text_goes_and_theirs_stays():
     assert merged_body("Mine\n\nOld\n\nToo", [says("Old")], says("")) == "Mine\n\nToo"
     assert merged_body("Old\n", [says("Old")], says("")) == ""
