@@ -145,7 +145,8 @@ async def explain(pool: Pool, id: int, uid: str, limits: TimetableSettings, cloc
     return EventHistory(
         synchronization=id,
         username=facts["username"],
-        uid=uid,
+        # Bytes that were no UTF-8 cannot be given back as they were.
+        uid=uid.encode("utf-8", "replace").decode(),
         status=status,
         explanation=[
             *_told_of_timetable(facts, limits),

@@ -226,7 +226,8 @@ async def test_of_one_that_nobody_ever_published(world: World, uid: str) -> None
     assert told(found, "no timetable of its user was published yet")
     await world.publish("alice", event("a"))
     found = await history(world, synchronization, uid)
-    assert (found.uid, found.status, found.published_at) == (uid, "not_published", world.clock())
+    assert (found.status, found.published_at) == ("not_published", world.clock())
+    assert found.uid == uid.replace("\ud800", "?")
     assert told(
         found, "as last published at 2026-09-01 08:00:00 UTC (revision 1)", "30 days back to 400 ahead"
     )
