@@ -171,7 +171,13 @@ class Worker:
                 continue
             before = time.monotonic()
             rows = await self._pool.fetch(
-                query("mailboxes.claim"), self.id, type, free, self._clock(), self._lease_seconds
+                query("mailboxes.claim"),
+                self.id,
+                type,
+                free,
+                self._clock(),
+                self._lease_seconds,
+                list(self._running),
             )
             for row in rows:
                 lease = Lease(

@@ -23,10 +23,12 @@ SELECT pg_notify('rooster_due', '') FROM (SELECT 1 FROM woken LIMIT 1) AS any_wo
 
 -- name: claim
 -- Worker $1 takes up to $3 mailboxes of type $2 that are due at $4, for $5 seconds. A claim gets a new
--- fence, so that an earlier owner that was only slow cannot write any more.
+-- fence, so that an earlier owner that was only slow cannot write any more. Not $6, where a run of its own
+-- under an earlier lease has not ended yet.
 WITH due AS (
     SELECT id FROM mailboxes
     WHERE type = $2 AND due_at <= $4 AND (owner IS NULL OR lease_until < clock_timestamp())
+        AND NOT (id = ANY($6::bigint[]))
     ORDER BY due_at
     LIMIT $3
     FOR UPDATE SKIP LOCKED

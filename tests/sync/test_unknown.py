@@ -186,12 +186,35 @@ async def test_a_worker_that_was_only_slow_does_not_write_any_more(world: World)
     await world.assert_true(ALICE, [event(f"e{n:02}") for n in range(60)])
 
 
+async def test_a_worker_takes_no_mailbox_in_which_it_still_has_a_run(world: World) -> None:
+    """Its lease is over, and nobody else has come: the old run is not to take the new lease for its own."""
+    await world.publish("alice", *EVENTS)
+    await world.link("alice", ALICE)
+    worker = world.worker()
+    entered, release = asyncio.Event(), asyncio.Event()
+
+    async def hold(_: object) -> None:
+        entered.set()
+        await release.wait()
+
+    world.adapter.before = hold
+    first = asyncio.create_task(worker.run_until_idle())
+    await entered.wait()
+    await world.pool.execute("UPDATE mailboxes SET lease_until = clock_timestamp() - interval '1 second'")
+    assert await worker._claim() == 0
+    world.adapter.before = None
+    release.set()
+    await first
+    await world.settle()
+    await world.assert_true(ALICE, EVENTS)
+
+
 async def test_a_worker_that_slept_past_its_lease_sends_nothing(world: World) -> None:
     """It was stopped after it had noted what to send: another one may have the mailbox by now."""
     await world.publish("alice", *EVENTS)
     await world.link("alice", ALICE)
     worker = world.worker()
-    row = await world.pool.fetchrow(query("mailboxes.claim"), worker.id, "ews", 1, world.clock(), 60.0)
+    row = await world.pool.fetchrow(query("mailboxes.claim"), worker.id, "ews", 1, world.clock(), 60.0, [])
     assert row is not None
     holds = iter([True, False])
     run = Run(
