@@ -111,14 +111,13 @@ def _operation(row: Record, instance: str) -> Operation:
     if row["state"] == "creating":
         return Create(event=event, marker=marker)
     possible = [content for content in (row["content"], *row["possible"]) if content is not None]
-    if row["drift"] == "changed":
-        possible = []  # what somebody has changed there, the ledger cannot know
     return Update(
         id=row["remote_id"],
         version=row["remote_version"],
         event=event,
         possible=tuple(msgspec.json.decode(content, type=Event) for content in possible),
         marker=marker,
+        changed=row["drift"] == "changed",
     )
 
 

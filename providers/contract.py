@@ -174,9 +174,9 @@ class Create(msgspec.Struct, frozen=True, kw_only=True):
 class Update(msgspec.Struct, frozen=True, kw_only=True):
     """Make event ``id`` what ``event`` says, and keep what the person has added to it.
 
-    ``possible`` is what the mailbox may hold of ours: one event if that is known for sure, none or
-    several if an answer never came or the event was changed there. Only fields that differ from it are
-    written. If it is not known for sure, the event is read first, and only what differs is written.
+    ``possible`` is what the mailbox may hold of ours: several events if an answer never came, none if
+    nothing is known. ``changed`` says that somebody has changed the event there. Only fields that differ
+    from what the mailbox holds are written: where that is not known for sure, the event is read first.
 
     What the person added survives: reminders, attachments, notes around our text, categories of their
     own. So where the text or the categories change, the write is made conditional on ``version``; if
@@ -189,11 +189,12 @@ class Update(msgspec.Struct, frozen=True, kw_only=True):
     event: Event
     possible: tuple[Event, ...]
     marker: Marker
+    changed: bool = False
 
     @property
     def previous(self) -> Event | None:
         """What the mailbox holds of ours, if that is known for sure."""
-        return self.possible[0] if len(self.possible) == 1 else None
+        return self.possible[0] if len(self.possible) == 1 and not self.changed else None
 
 
 class Delete(msgspec.Struct, frozen=True, kw_only=True):

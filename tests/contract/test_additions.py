@@ -274,3 +274,15 @@ async def test_the_wall_clock_of_an_event_of_which_nothing_is_known_for_sure(
     assert seen(common) == shown(event)
     local = event.start.astimezone(ZoneInfo(common["timeZone"]))
     assert local.replace(tzinfo=None) == event.local_start.replace(tzinfo=None)
+
+
+async def test_what_the_person_changed_is_put_right_and_what_they_added_stays(
+    adapter: Adapter, mailbox: Mailbox, control: Control
+) -> None:
+    operation = create(FULL)
+    (done,) = await put(adapter, mailbox, operation)
+    await control.person_changes(mailbox.address, done.id, **NOTED, location="Elsewhere", title="Nap")
+    event = changed(description="Zonder boek.", location="Zaal 2.01")
+    change = msgspec.structs.replace(update(done, operation, event), changed=True)
+    all_done(await adapter.apply(mailbox, [change]))
+    assert seen(await look(control, mailbox)) == with_additions(event)
