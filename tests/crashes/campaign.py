@@ -44,6 +44,7 @@ EXTRA_ROUNDS = 3
 """As many times the kills asked for are tried at the most, to come to each step."""
 
 EXPIRE = "UPDATE mailboxes SET lease_until = clock_timestamp() - interval '1 second' WHERE owner IS NOT NULL"
+BUSY = "SELECT EXISTS (SELECT FROM mailboxes WHERE type = $1 AND (owner IS NOT NULL OR due_at <= $2))"
 CONNECTED = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = $1)"
 BEFORE_CREATE = frozenset({"create: before"})
 
@@ -90,15 +91,19 @@ class Campaign:
         seed: int,
         pool: Pool,
         adapter: Adapter,
-        control: Control,
+        http: aiohttp.ClientSession,
+        url: str,
     ) -> None:
+        """``http`` and ``url`` reach the sandbox's control API."""
         self.result = Result(type=type, seed=seed)
         self._dsn = dsn
         self._config = config
         self._folder = folder
-        self._pool = pool
+        self.pool = pool
         self._adapter = adapter
-        self._control = control
+        self.control = Control(http, url, type)
+        self._http = http
+        self._url = url
         self._ahead = 0.0
         self._workers = 0
         self._length = 40.0
@@ -127,7 +132,7 @@ class Campaign:
         result = self.result
         random = Random(f"{result.seed} {result.type} {number}")
         config = configuration(self._config, result.type)
-        people = People(f"p{number}", self._pool, self._adapter, self._control, config, self._clock, random)
+        people = People(f"p{number}", self.pool, self._adapter, self.control, config, self._clock, random)
         await people.begin()
         until = result.kills.total() + KILLS_A_BATCH
         rounds: list[str] = ["begin"]
@@ -142,9 +147,9 @@ class Campaign:
                 rounds.append(await people.act())
             # Sometimes so long that a lost create is looked for again.
             self._ahead += random.choice((1, 20, 200, 900))
-        await self._live(SETTLE_HOURS)
+        await self.live(SETTLE_HOURS)
         self._ahead += SETTLE_HOURS * 3600
-        verdict = await compare(people, result.type, self._pool, self._control)
+        verdict = await compare(people, result.type, self.pool, self.control)
         if verdict.problems:
             told = "\n    ".join(rounds)
             verdict.problems.append(f"seed {result.seed}, batch {number}, rounds:\n    {told}")
@@ -165,7 +170,7 @@ class Campaign:
             sentence = Sentence(end="kill", spared=spared, delay=_delay(random))
         begun = time.monotonic()
         process, log = self._start(sentence)
-        passed = await self._end(process, log, killed=True)
+        passed = await self.end(process, log, killed=True)
         self._life += (time.monotonic() - begun - self._life) / 20
         self._length += (len(passed.steps) - self._length) / 20
         if passed.ended_at is not None:
@@ -176,7 +181,7 @@ class Campaign:
         process, log = self._start(Sentence())
         await asyncio.to_thread(wait, [process.sentinel], seconds)
         process.kill()
-        await self._end(process, log, killed=True)
+        await self.end(process, log, killed=True)
         if process.exitcode == 0:
             return None
         self.result.kills["any moment"] += 1
@@ -188,17 +193,17 @@ class Campaign:
         The create arrives when nobody waits for it any more.
         """
         # It has nothing else to do: one that stopped in a transaction would hold others up, for a while.
-        await self._live(0)
+        await self.live(0)
         await people.publish_new()
         process, log = self._start(Sentence(end="stop", only=BEFORE_CREATE))
         stopped = await self._stopped(process, log)
         if stopped:
-            await self._pool.execute(EXPIRE)
+            await self.pool.execute(EXPIRE)
             await self._killed(random)
             assert process.pid is not None
             os.kill(process.pid, signal.SIGCONT)
             self.result.paused += 1
-        await self._end(process, log, killed=False)
+        await self.end(process, log, killed=False)
 
     async def _stopped(self, process: ForkServerProcess, log: Path) -> bool:
         """Wait until the worker has stopped itself. False: it came to its end before."""
@@ -209,12 +214,38 @@ class Campaign:
                 await asyncio.sleep(0.005)
         return False
 
-    async def _live(self, hours: float) -> None:
-        """A worker that nobody kills does all that becomes due."""
+    async def live(self, hours: float = 0.0) -> list[str]:
+        """A worker that nobody kills does all that is due, or becomes due within ``hours``; its steps."""
         process, log = self._start(Sentence(), hours)
-        await self._end(process, log, killed=False)
+        return (await self.end(process, log, killed=False)).steps
 
-    def _start(self, sentence: Sentence, hours: float = 0.0) -> tuple[ForkServerProcess, Path]:
+    async def stop(self, sentence: Sentence, lease_seconds: int) -> tuple[ForkServerProcess, Path]:
+        """A worker that does what is due, and has stopped where its sentence says."""
+        process, log = self._start(sentence, lease_seconds=lease_seconds)
+        if not await self._stopped(process, log):
+            raise WorkerFailed(f"no worker came to {sorted(sentence.only or ())}")
+        return process, log
+
+    async def live_until_all_is_done(self) -> None:
+        """Workers that nobody kills do all there is to do, once nobody else is at it."""
+        async with asyncio.timeout(PATIENCE):
+            while await self.pool.fetchval(BUSY, self.result.type, self._clock()):
+                await self.live()
+
+    async def writes(self) -> int:
+        """How many operations that change something the provider has carried out so far."""
+        async with self._http.get(f"{self._url}/stats") as response:
+            operations = (await response.json())["operations"].get(self.result.type, {})
+        return sum(operations.get(name, 0) for name in ("create", "update", "delete"))
+
+    def people(self, name: str, random: Random) -> People:
+        """A few people with mailboxes of their own."""
+        config = configuration(self._config, self.result.type)
+        return People(name, self.pool, self._adapter, self.control, config, self._clock, random)
+
+    def _start(
+        self, sentence: Sentence, hours: float = 0.0, lease_seconds: int = 60
+    ) -> tuple[ForkServerProcess, Path]:
         self._workers += 1
         log = self._folder / f"worker-{self._workers}"
         job = Job(
@@ -228,10 +259,11 @@ class Campaign:
             log=self._folder / "workers.log",
             seed=self._workers,
             hours=hours,
+            lease_seconds=lease_seconds,
         )
         return start_worker(job), log
 
-    async def _end(self, process: ForkServerProcess, log: Path, *, killed: bool) -> Passed:
+    async def end(self, process: ForkServerProcess, log: Path, *, killed: bool) -> Passed:
         """Wait for the worker's end, and until all that it has sent has arrived; then its leases are over."""
         await asyncio.to_thread(process.join, PATIENCE)
         code = process.exitcode
@@ -243,12 +275,12 @@ class Campaign:
         log.unlink(missing_ok=True)
         self.result.seen.update(passed.steps)
         async with asyncio.timeout(PATIENCE):
-            while await self._pool.fetchval(CONNECTED, log.name):
+            while await self.pool.fetchval(CONNECTED, log.name):
                 await asyncio.sleep(0.002)
-        await self._pool.execute(EXPIRE)
+        await self.pool.execute(EXPIRE)
         # The sandbox reads what lies in its sockets before it answers the second of these.
         for _ in range(2):
-            await self._control.violations()
+            await self.control.violations()
         return passed
 
 
@@ -300,5 +332,6 @@ async def open_campaign(type: str, dsn: str, folder: Path, seed: int) -> AsyncIt
                 seed=seed,
                 pool=pool,
                 adapter=adapters[type],
-                control=Control(http, ready["control"], type),
+                http=http,
+                url=ready["control"],
             )

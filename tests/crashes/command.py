@@ -40,7 +40,8 @@ def command(kills: int, seed: int | None, types: tuple[str, ...], steps: bool) -
     seed = SystemRandom().randrange(10**6) if seed is None else seed
     results = asyncio.run(_run(kills, seed, types))
     console = Console(soft_wrap=True)
-    console.print(_table(results), width=max(console.width, WIDTH))
+    console.width = max(console.width, WIDTH)
+    console.print(_table(results))
     for result in results:
         if steps:
             for step in sorted(result.seen | result.kills.keys()):

@@ -134,6 +134,18 @@ class People:
             await self._link(user, self.addresses[self.users.index(user)])
         await self._publish(user, anew=True)
 
+    async def change_all(self) -> None:
+        """In everybody's timetable something is new, something is changed, and something is gone."""
+        for user in self.users:
+            timetable = self.published[user]
+            others = sorted(timetable)[1:]
+            changed = {
+                uid: msgspec.structs.replace(timetable[uid], location="Room 9", title=f"Changed {uid}")
+                for uid in others
+            }
+            new = f"lecture-{UIDS + self._random.randrange(10**6)}"
+            await self._replace(user, {**changed, new: self._event(new, UIDS)})
+
     async def _publish(self, user: str, *, anew: bool = False) -> None:
         draw = self._random
         timetable = dict(self.published[user])
@@ -150,6 +162,9 @@ class People:
         if anew:
             uid = f"lecture-{UIDS + draw.randrange(10**6)}"
             timetable[uid] = self._event(uid, UIDS)
+        await self._replace(user, timetable)
+
+    async def _replace(self, user: str, timetable: dict[str, Event]) -> None:
         await replace(
             self._pool, user, list(timetable.values()), self._config.timetables, self._clock(), confirm=True
         )

@@ -22,11 +22,11 @@ from providers.contract import (
 )
 from tests.crashes.steps import Steps
 
-__all__ = ["SteppedAdapter", "step_requests", "stepped_connection"]
+__all__ = ["SteppedAdapter", "query_names", "step_requests", "stepped_connection"]
 
 
 @cache
-def _names() -> dict[str, str]:
+def query_names() -> dict[str, str]:
     """The names of all queries of the product, by their text."""
     return {
         query(f"{file.name.removesuffix('.sql')}.{name}"): f"{file.name.removesuffix('.sql')}.{name}"
@@ -46,7 +46,7 @@ def stepped_connection(steps: Steps) -> type[asyncpg.Connection]:
         transaction_name: str | None = None
 
         async def _step(self, statement: str, call: Callable[[], Any]) -> Any:
-            name = _names().get(statement)
+            name = query_names().get(statement)
             if statement.startswith("BEGIN"):
                 self.transaction_name = ""
             elif statement.startswith(("COMMIT", "ROLLBACK")):

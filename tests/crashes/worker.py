@@ -25,7 +25,7 @@ from app.config import Config, Providers, SyncSettings, load_config
 from app.database.connect import IDLE_IN_TRANSACTION_SECONDS
 from app.log import configure_logging
 from app.sync.worker import Worker
-from tests.crashes.probes import SteppedAdapter, step_requests, stepped_connection
+from tests.crashes.probes import SteppedAdapter, query_names, step_requests, stepped_connection
 from tests.crashes.steps import Sentence, Steps
 
 __all__ = ["Job", "configuration", "start_worker"]
@@ -66,6 +66,9 @@ def configuration(file: Path, type: str, lease_seconds: int = 60) -> Config:
         providers=Providers(**{type: getattr(config.providers, type)}),
         sync=SyncSettings(resync_interval_seconds=RESYNC, lease_seconds=lease_seconds),
     )
+
+
+query_names()  # read once, for all children
 
 
 def start_worker(job: Job) -> ForkServerProcess:
