@@ -18,6 +18,7 @@ COMMANDS = {
     "explain": ("explain", "Say why an event is in somebody's calendar, or is not."),
     "import": ("import_timetables", "Import timetables from .ics or .jsonl[.gz] files."),
     "migrate": ("migrate", "Bring the database to this version."),
+    "refresh": ("refresh", "Read what is really in calendars, and compare it with the ledger."),
     "runs": ("runs", "List runs, show one, follow it, or cancel it."),
     "sandbox": ("sandbox", "Run the provider sandbox alone."),
     "serve": ("serve", "Run the HTTP API, and a worker in the same process."),

@@ -82,10 +82,11 @@ class Removal(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class EventHistory(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What is known of an event in a synchronization, wanted or not. Times are in UTC.
 
-    ``status``: ``present`` (in the mailbox as published), ``waiting``, ``refused``, ``removing``,
-    ``removed``, ``left_behind`` (by an unlinking), ``adopted`` (by a later synchronization),
-    ``unlinked`` (before it was written), ``cancelled`` or ``not_published``. ``state``, ``start`` and ``end``
-    are the ledger's: as last pushed.
+    ``status``: ``present`` (in the mailbox as published), ``deleted_there`` and ``changed_there`` (by
+    somebody else, as the mailbox was last read), ``waiting``, ``refused``, ``removing``, ``removed``,
+    ``left_behind`` (by an unlinking), ``adopted`` (by a later synchronization), ``unlinked`` (before it was
+    written), ``cancelled`` or ``not_published``. ``state``, ``start`` and ``end`` are the ledger's: as last
+    pushed.
     """
 
     synchronization: int
@@ -204,7 +205,9 @@ def _status(facts: Record, removed: Removal | None) -> str:
     if facts["state"] == "refused":
         return "refused"
     if _wanted(facts):
-        return "present" if facts["state"] == "present" and facts["as_wanted"] else "waiting"
+        if facts["state"] != "present" or not facts["as_wanted"]:
+            return "waiting"
+        return {"missing": "deleted_there", "changed": "changed_there"}.get(facts["drift"], "present")
     if facts["state"] is not None and (facts["remote_id"] is not None or facts["sent_at"] is not None):
         if facts["ledger_synchronization"] != facts["id"]:
             return "adopted"
@@ -294,6 +297,9 @@ def _told_of_mailbox(facts: Record, status: str, removed: Removal | None) -> lis
     if facts["remote_id"] is not None:
         pushed = f", last written at {_moment(facts['pushed_at'])}" if facts["pushed_at"] else ""
         told.append(f"It is in the mailbox with the id {facts['remote_id']}{pushed}.")
+        if facts["drift"] is not None:
+            done = "deleted" if facts["drift"] == "missing" else "changed"
+            told.append(f"But when the mailbox was last read, somebody else had {done} it there.")
         if facts["ledger_synchronization"] != facts["id"]:
             told.append(f"Synchronization {facts['ledger_synchronization']} of the same user looks after it.")
         if status == "present":

@@ -53,7 +53,7 @@ SELECT
     u.username IS NOT NULL AS user_exists, u.timetable_revision, u.timetable_changed_at,
     t.uid IS NOT NULL AS in_timetable, t.cancelled, t.wanted_since, t.changed_at,
     l.synchronization_id AS ledger_synchronization, l.state, l.remote_id, l.starts_at, l.ends_at, l.pushed_at,
-    l.sent_at, l.retry_at, l.error_code, l.error,
+    l.sent_at, l.retry_at, l.error_code, l.error, l.drift,
     l.content_hash = t.content_hash AS as_wanted, l.refused_hash = t.content_hash AS refused_as_wanted,
     deleting.run_id AS deleting_run,
     (

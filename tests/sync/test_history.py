@@ -233,6 +233,17 @@ async def test_of_one_that_nobody_ever_published(world: World, uid: str) -> None
     )
 
 
+@pytest.mark.parametrize(("drift", "done"), [("missing", "deleted"), ("changed", "changed")])
+async def test_of_one_that_the_person_changed(world: World, drift: str, done: str) -> None:
+    synchronization = await world.link("alice", ALICE)
+    await world.publish("alice", event("a"))
+    await world.work()
+    await world.pool.execute("UPDATE ledger SET drift = $1", drift)
+    found = await history(world, synchronization, "a")
+    assert found.status == f"{done}_there"
+    assert told(found, f"when the mailbox was last read, somebody else had {done} it there")
+
+
 async def test_of_one_whose_answer_never_came(world: World) -> None:
     synchronization = await world.link("alice", ALICE)
     world.adapter.fail("create", DOWN, committed=True)
