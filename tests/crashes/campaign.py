@@ -131,8 +131,7 @@ class Campaign:
     async def _batch(self, number: int) -> None:
         result = self.result
         random = Random(f"{result.seed} {result.type} {number}")
-        config = configuration(self._config, result.type)
-        people = People(f"p{number}", self.pool, self._adapter, self.control, config, self._clock, random)
+        people = self.people(f"p{number}", random)
         await people.begin()
         until = result.kills.total() + KILLS_A_BATCH
         rounds: list[str] = ["begin"]
@@ -238,10 +237,10 @@ class Campaign:
             operations = (await response.json())["operations"].get(self.result.type, {})
         return sum(operations.get(name, 0) for name in ("create", "update", "delete"))
 
-    def people(self, name: str, random: Random) -> People:
+    def people(self, name: str, random: Random, size: int = 3) -> People:
         """A few people with mailboxes of their own."""
         config = configuration(self._config, self.result.type)
-        return People(name, self.pool, self._adapter, self.control, config, self._clock, random)
+        return People(name, self.pool, self._adapter, self.control, config, self._clock, random, size)
 
     def _start(
         self, sentence: Sentence, hours: float = 0.0, lease_seconds: int = 60

@@ -65,8 +65,9 @@ class People:
         config: Config,
         clock: Clock,
         random: Random,
+        size: int = PEOPLE,
     ) -> None:
-        self.users = [f"{name}-{number}" for number in range(PEOPLE)]
+        self.users = [f"{name}-{number}" for number in range(size)]
         self.addresses = [f"{user}@uni.example" for user in self.users]
         self.published: dict[str, dict[str, Event]] = {user: {} for user in self.users}
         self.links: list[Link] = []

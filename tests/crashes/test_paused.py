@@ -34,7 +34,7 @@ async def test_a_worker_that_stood_still_past_its_lease_writes_nothing(
     async with AsyncExitStack() as stack:
         campaign: Campaign = await stack.enter_async_context(open_campaign(type, database, tmp_path, seed=1))
         random = Random(7)
-        people = [campaign.people(f"s{number}", random) for number in range(PAUSED + 1)]
+        people = [campaign.people(f"s{number}", random, 1) for number in range(PAUSED + 1)]
         for some in people:
             await some.begin()
         await campaign.live()
