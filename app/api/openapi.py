@@ -162,7 +162,14 @@ class EventStreamOperation(Operation):
         """Say of which media type the answer is."""
         done = (self.responses or {}).get("200")
         if isinstance(done, OpenAPIResponse):
-            done.content = {"text/event-stream": OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))}
+            event = Schema(
+                type=OpenAPIType.OBJECT,
+                properties={
+                    "event": Schema(const="run"),
+                    "data": Schema(type=OpenAPIType.STRING, content_media_type="application/json"),
+                },
+            )
+            done.content = {"text/event-stream": OpenAPIMediaType(schema=event)}
 
 
 @dataclass
