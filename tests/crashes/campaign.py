@@ -40,8 +40,8 @@ SETTLE_HOURS = 13
 PATIENCE = 120.0
 """Seconds after which a worker that neither ends nor dies is a failure."""
 
-EXTRA_ROUNDS = 3
-"""As many times the kills asked for are tried at the most, to come to each step."""
+ENOUGH = 800
+"""If this many kills, or those asked for, have not come to each step, no more are tried."""
 
 EXPIRE = "UPDATE mailboxes SET lease_until = clock_timestamp() - interval '1 second' WHERE owner IS NOT NULL"
 BUSY = "SELECT EXISTS (SELECT FROM mailboxes WHERE type = $1 AND (owner IS NOT NULL OR due_at <= $2))"
@@ -119,7 +119,7 @@ class Campaign:
         begun = time.monotonic()
         result = self.result
         batch = 0
-        while result.kills.total() < kills or (result.missed and result.kills.total() < EXTRA_ROUNDS * kills):
+        while result.kills.total() < kills or (result.missed and result.kills.total() < ENOUGH):
             await self._batch(batch)
             batch += 1
             result.seconds = time.monotonic() - begun
