@@ -167,6 +167,11 @@ over AS (
 
 SELECT pg_notify('rooster_run', id::text) FROM trouble;
 
+-- name: count_mailboxes
+-- How many mailboxes the following finds.
+SELECT count(DISTINCT mailbox_id) FROM synchronizations
+WHERE ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR username = $2);
+
 -- name: mailboxes
 -- The mailboxes of synchronization $1, or of user $2 (earlier ones included); of everybody where both are null. The next
 -- $4 after the id $3.
