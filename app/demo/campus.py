@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import zlib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -51,7 +52,7 @@ def _people(timetables: Iterator[dict[str, Any]]) -> list[Person]:
         Person(
             username=timetable["username"],
             type=TYPES[number % len(TYPES)],
-            mode=MODES[number // len(TYPES) % len(MODES)],
+            mode=MODES[number % len(MODES)],  # with 3 types: all twelve pairs among twelve people
             source=timetable["events"],
         )
         for number, timetable in enumerate(timetables)
@@ -65,9 +66,12 @@ def sample_campus(people: int) -> list[Person]:
 
 def read_campus(file: Path, people: int | None) -> list[Person]:
     """The first ``people`` of a campus in a .jsonl or .jsonl.gz file. Raises Invalid."""
-    data = file.read_bytes()
-    if file.suffix == ".gz":
-        data = gzip.decompress(data)
+    try:
+        data = file.read_bytes()
+        if file.suffix == ".gz":
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise Invalid("invalid_campus", f"{file.name} cannot be read: {error}.") from error
     try:
         lines = (msgspec.json.decode(line) for line in io.BytesIO(data) if line.strip())
         return _people(islice(lines, people))

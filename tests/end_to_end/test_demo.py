@@ -1,12 +1,16 @@
 """``rooster demo``: what a newcomer sees first, and the main job on real students' timetables."""
 
 import asyncio
+import gzip
 import re
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
 
+from app.demo.campus import MODES, TYPES, read_campus, sample_campus
+from app.errors import Invalid
 from tests.end_to_end.installation import COMMAND
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -77,6 +81,20 @@ async def test_200_real_students_over_three_providers(tmp_path: Path) -> None:
     assert sum(table[type][0] for type in ("ews", "o365", "googlecalendar")) == 200
     assert sum(table[type][1] for type in ("ews", "o365", "googlecalendar")) > 20_000
     assert all(faults == [0, 0, 0, 0, 0] for _, _, *faults in table.values())
+
+
+def test_a_handful_of_people_are_unlinked_in_all_four_ways() -> None:
+    assert {person.mode for person in sample_campus(4)} == set(MODES)
+    assert {(person.type, person.mode) for person in sample_campus(12)} == set(product(TYPES, MODES))
+
+
+@pytest.mark.parametrize(
+    "data", [b"not gzip", gzip.compress(b"{}")[:15], gzip.compress(b"{}")[:10] + b"\xff" * 9]
+)
+def test_a_compressed_campus_that_cannot_be_read_is_said_so(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "campus.jsonl.gz").write_bytes(data)
+    with pytest.raises(Invalid, match=r"campus\.jsonl\.gz cannot be read"):
+        read_campus(tmp_path / "campus.jsonl.gz", None)
 
 
 @pytest.mark.parametrize(
