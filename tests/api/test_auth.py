@@ -36,6 +36,8 @@ ROUTES: list[tuple[str, str, set[Who]]] = [
     ("GET", "/api/v1/synchronizations/{id}/events/{uid}", OWN),
     ("GET", "/api/v1/synchronizations/unlink-preview", READING),
     ("POST", "/api/v1/synchronizations/sync", OWN_WRITING),
+    ("POST", "/api/v1/synchronizations/{id}/approve", WRITING),
+    ("POST", "/api/v1/synchronizations/{id}/refresh", WRITING),
     ("GET", "/api/v1/runs", READING),
     ("GET", "/api/v1/runs/{id}", OWN),
     ("GET", "/api/v1/runs/{id}/events", OWN),
@@ -216,7 +218,7 @@ async def test_a_frontend_sees_no_run_that_is_about_others_too(
         ("GET", "/", 404, "not_found"),
         ("DELETE", "/api/v1/runs", 405, "method_not_allowed"),
         ("GET", "/api/v1/runs/x", 404, "not_found"),
-        ("POST", "/api/v1/synchronizations/1/refresh", 404, "not_found"),
+        ("POST", "/api/v1/synchronizations/1/nothing", 404, "not_found"),
     ],
 )
 async def test_an_unknown_address_in_the_shape_of_its_api(
