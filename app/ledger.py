@@ -58,6 +58,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     state: Literal["creating", "updating", "deleting"]
     attempt: UUID
     remote_id: str | None
+    before: Event | None
+    """What the mailbox held of ours before, as far as is known."""
+    sent: Event | None
+    """What was sent; None for a delete."""
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +75,8 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 class Settlement(msgspec.Struct, kw_only=True):
     """The truth about operations that were sent and never answered, by ledger id."""
 
-    created: dict[int, RemoteEvent] = {}
-    """Creates that had been carried out."""
+    carried_out: dict[int, RemoteEvent] = {}
+    """Creates and updates that had been carried out."""
     updated: dict[int, RemoteEvent] = {}
     """Updates that may or may not have been carried out: the event is there."""
     lost: list[int] = []
@@ -96,6 +100,10 @@ class Answers(msgspec.Struct, kw_only=True):
     """With the time of the next try; None: not before the content changes."""
     history: dict[int, Answer] = {}
     """All of them, and those that stay unknown, as the history keeps them."""
+
+
+def _event(content: str | None) -> Event | None:
+    return None if content is None else msgspec.json.decode(content, type=Event)
 
 
 def _operation(row: Record, instance: str) -> Operation:
@@ -184,14 +192,16 @@ class Ledger:
                 state=row["state"],
                 attempt=UUID(int=row["attempt"].int),
                 remote_id=row["remote_id"],
+                before=_event(row["content"]),
+                sent=_event(row["sent_content"]),
             )
             for row in rows
         ]
 
     async def settle(self, settlement: Settlement, now: datetime, look_again_at: datetime) -> None:
         """Note the truth about what was unknown, all at once."""
-        created, updated = settlement.created, settlement.updated
-        answers = {id: msgspec.structs.replace(FOUND, remote_id=event.id) for id, event in created.items()}
+        done, updated = settlement.carried_out, settlement.updated
+        answers = {id: msgspec.structs.replace(FOUND, remote_id=event.id) for id, event in done.items()}
         for ids, answer in (
             (updated, STILL_UNKNOWN),
             (settlement.lost, LOST),
@@ -203,9 +213,9 @@ class Ledger:
         async with self.transaction() as (connection, _):
             await note(connection, answers, now)
             await connection.execute(
-                query("ledger.settle_created"),
-                list(created),
-                [event.id for event in created.values()],
+                query("ledger.settle_carried_out"),
+                list(done),
+                [event.id for event in done.values()],
             )
             await connection.execute(
                 query("ledger.settle_updated"),

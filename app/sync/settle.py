@@ -50,14 +50,15 @@ def compare(entries: Sequence[Entry], found: Sequence[RemoteEvent], *, idempoten
         ours = by_id.get(entry.remote_id) if entry.remote_id else by_attempt.get(entry.attempt)
         if entry.state == "creating":
             if ours is not None:
-                settlement.created[entry.id] = ours
+                settlement.carried_out[entry.id] = ours
             elif idempotent_create:
                 settlement.resend.append(entry.id)
             else:
                 settlement.lost.append(entry.id)
         elif entry.state == "updating":
             if ours is not None:
-                settlement.updated[entry.id] = ours
+                group = settlement.carried_out if _carried_out(entry, ours) else settlement.updated
+                group[entry.id] = ours
             else:
                 settlement.vanished.append(entry.id)
         elif ours is not None:
@@ -65,6 +66,13 @@ def compare(entries: Sequence[Entry], found: Sequence[RemoteEvent], *, idempoten
         else:
             settlement.deleted.append(entry.id)
     return settlement
+
+
+def _carried_out(update: Entry, held: RemoteEvent) -> bool:
+    """Whether an update can be seen in what the mailbox holds. Of some that cannot, nobody knows."""
+    if update.sent is None or not held.content.holds(update.sent):
+        return False
+    return update.before is None or not held.content.holds(update.before)
 
 
 async def remove_late_arrivals(

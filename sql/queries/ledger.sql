@@ -1,18 +1,19 @@
 -- name: unknown
 -- What was sent from mailbox $1 and never answered: the truth about it is to be found.
-SELECT id, state, synchronization_id, uid, attempt, remote_id, remote_version, sent_at
+SELECT id, state, attempt, remote_id, content, sent_content
 FROM ledger
 WHERE mailbox_id = $1 AND sent_at IS NOT NULL
 ORDER BY id;
 
--- name: settle_created
--- These creates ($1) had been carried out: the event is there under the id $2. In which version it held nothing but
--- ours, nobody knows: the person may have put notes into it by now.
+-- name: settle_carried_out
+-- These creates and updates ($1) had been carried out: the event is there under the id $2. In which version it held
+-- nothing but ours, nobody knows: the person may have put notes into it by now.
 UPDATE ledger
 SET state = 'present', remote_id = found.remote_id, remote_version = NULL,
     content = sent_content, content_hash = sent_hash,
     starts_at = (sent_content ->> 'start')::timestamptz, ends_at = (sent_content ->> 'end')::timestamptz,
-    pushed_at = sent_at, sent_at = NULL, sent_content = NULL, sent_hash = NULL
+    pushed_at = sent_at, possible = '{}', drift = NULL, sent_at = NULL, sent_content = NULL, sent_hash = NULL,
+    tries = 0, retry_at = NULL, refused_hash = NULL, error_code = NULL, error = NULL
 FROM unnest($1::bigint[], $2::text[]) AS found (id, remote_id)
 WHERE ledger.id = found.id;
 

@@ -1,6 +1,7 @@
 """Answers that never came: nothing is lost, nothing is there twice."""
 
 import asyncio
+from datetime import UTC, datetime
 from random import Random
 
 import pytest
@@ -106,6 +107,21 @@ async def test_an_update_that_was_done_or_not_ends_as_published(world: World) ->
     await world.publish("alice", *changed)
     await world.settle()
     await world.assert_true(ALICE, changed)
+    # The one that was done is not done again, the other one is.
+    assert world.adapter.count("update") == len(EVENTS) + 1
+
+
+async def test_an_unlinking_goes_by_where_an_unanswered_update_has_moved_the_event(world: World) -> None:
+    past, future = datetime(2026, 8, 20, 9, tzinfo=UTC), datetime(2026, 10, 20, 9, tzinfo=UTC)
+    await world.publish("alice", event("a", past), event("b", future))
+    id = await world.link("alice", ALICE)
+    await world.work()
+    world.adapter.fail("update", LOST, committed=True, times=2)
+    await world.publish("alice", event("a", future), event("b", past))
+    await world.work()
+    await world.unlink("DELETE_FUTURE_EVENTS", id)
+    await world.settle()
+    assert world.uids(ALICE) == {"b": 1}
 
 
 async def test_a_change_during_an_unknown_update_is_not_lost(world: World) -> None:
