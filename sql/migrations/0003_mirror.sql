@@ -54,7 +54,7 @@ RETURN CASE
     ELSE 'sha256:' || encode(sha256(convert_to(uid, 'UTF8')), 'hex')
 END;
 
--- What each event of a reading is, by the ledger:
+-- What each event of a reading is, by the ledger. Functions and not views, so that the ledger is read by its mailbox:
 --   same         as it was pushed
 --   changed      ours, and it does not hold what was pushed
 --   quarantined  changed, and no longer written
@@ -62,16 +62,24 @@ END;
 --   copied       a person's copy: our attempt under another id than the ledger's, or listed after its original
 --   duplicate    a second event of ours for the same event, by another attempt
 --   foreign      carries this instance's marker, and the ledger knows nothing of it
-CREATE VIEW mirror_events AS
-WITH compared AS (
+CREATE FUNCTION mirror_events(reading bigint) RETURNS TABLE (
+    mailbox_id bigint, remote_id text, version text, synchronization_id bigint, event text, attempt uuid,
+    changes text[], content jsonb, ledger_id bigint, kind text
+) LANGUAGE sql STABLE
+BEGIN ATOMIC
+WITH pushed AS NOT MATERIALIZED (
+    SELECT * FROM ledger AS l WHERE l.mailbox_id = (SELECT r.mailbox_id FROM readings AS r WHERE r.id = reading)
+),
+
+compared AS (
     SELECT
-        m.*, r.mailbox_id, same.id AS ledger_id, same.state, same.error_code,
+        m.*, same.id AS ledger_id, same.state, same.error_code,
         tried.id AS tried_id, tried.remote_id AS tried_remote_id,
-        row_number() OVER (PARTITION BY m.reading_id, m.attempt ORDER BY m.copied, m.position) = 1 AS first
+        row_number() OVER (PARTITION BY m.attempt ORDER BY m.copied, m.position) = 1 AS first
     FROM mirror AS m
-    JOIN readings AS r ON r.id = m.reading_id
-    LEFT JOIN ledger AS same ON same.mailbox_id = r.mailbox_id AND same.remote_id = m.remote_id
-    LEFT JOIN ledger AS tried ON tried.mailbox_id = r.mailbox_id AND tried.attempt = m.attempt
+    LEFT JOIN pushed AS same ON same.remote_id = m.remote_id
+    LEFT JOIN pushed AS tried ON tried.attempt = m.attempt
+    WHERE m.reading_id = reading
 ),
 
 told AS (
@@ -88,30 +96,34 @@ told AS (
 )
 
 SELECT
-    reading_id, mailbox_id, remote_id, position, version, synchronization_id, event, attempt, changes, content,
-    placed_in, placed_as, coalesce(ledger_id, tried_id) AS ledger_id,
+    (SELECT r.mailbox_id FROM readings AS r WHERE r.id = reading), t.remote_id, t.version,
+    t.synchronization_id, t.event, t.attempt, t.changes, t.content, coalesce(t.ledger_id, t.tried_id),
     CASE
-        WHEN told <> 'foreign' THEN told
-        WHEN bool_or(told NOT IN ('foreign', 'copied')) OVER same_event
-            OR position > min(position) FILTER (WHERE told = 'foreign') OVER same_event
-            OR EXISTS (SELECT FROM lost_creates AS lost WHERE lost.attempt = told.attempt) THEN 'duplicate'
+        WHEN t.told <> 'foreign' THEN t.told
+        WHEN bool_or(t.told NOT IN ('foreign', 'copied')) OVER same_event
+            OR t.position > min(t.position) FILTER (WHERE t.told = 'foreign') OVER same_event
+            OR EXISTS (SELECT FROM lost_creates AS lost WHERE lost.attempt = t.attempt) THEN 'duplicate'
         ELSE 'foreign'
-    END AS kind
-FROM told
-WINDOW same_event AS (PARTITION BY reading_id, synchronization_id, event);
+    END
+FROM told AS t
+WINDOW same_event AS (PARTITION BY t.synchronization_id, t.event);
+END;
 
 -- How a reading and the ledger differ: the events above, and
 --   missing      in the mailbox by the ledger, and not there
-CREATE VIEW mirror_differences AS
+CREATE FUNCTION mirror_differences(reading bigint) RETURNS TABLE (
+    kind text, ledger_id bigint, synchronization_id bigint, uid text, remote_id text, changes text[]
+) LANGUAGE sql STABLE
+BEGIN ATOMIC
 SELECT
-    e.reading_id, e.kind, coalesce(l.synchronization_id, e.synchronization_id) AS synchronization_id,
-    coalesce(l.uid, e.event) AS uid, e.remote_id, e.changes
-FROM mirror_events AS e
+    e.kind, l.id, coalesce(l.synchronization_id, e.synchronization_id), coalesce(l.uid, e.event), e.remote_id, e.changes
+FROM mirror_events(reading) AS e
 LEFT JOIN ledger AS l ON l.id = e.ledger_id
 WHERE e.kind NOT IN ('same', 'unconfirmed')
 UNION ALL
-SELECT r.id, 'missing', l.synchronization_id, l.uid, l.remote_id, NULL
-FROM readings AS r
-JOIN ledger AS l ON l.mailbox_id = r.mailbox_id
-WHERE l.remote_id IS NOT NULL AND l.state <> 'deleting'
-    AND NOT EXISTS (SELECT FROM mirror AS m WHERE m.reading_id = r.id AND m.remote_id = l.remote_id);
+SELECT 'missing', l.id, l.synchronization_id, l.uid, l.remote_id, NULL
+FROM ledger AS l
+WHERE l.mailbox_id = (SELECT r.mailbox_id FROM readings AS r WHERE r.id = reading)
+    AND l.remote_id IS NOT NULL AND l.state <> 'deleting'
+    AND NOT EXISTS (SELECT FROM mirror AS m WHERE m.reading_id = reading AND m.remote_id = l.remote_id);
+END;

@@ -22,8 +22,8 @@ WHERE r.mailbox_id = $1 AND r.id <> $2 AND known.copied AND m.reading_id = $2 AN
 -- What is a copy by reading $1 is noted as one.
 UPDATE mirror AS m
 SET copied = true
-FROM mirror_events AS e
-WHERE e.reading_id = $1 AND e.kind = 'copied' AND m.reading_id = $1 AND m.remote_id = e.remote_id AND NOT m.copied;
+FROM mirror_events($1) AS e
+WHERE e.kind = 'copied' AND m.reading_id = $1 AND m.remote_id = e.remote_id AND NOT m.copied;
 
 -- name: complete
 -- Reading $2 of mailbox $1 is complete at $3, and takes the place of the earlier ones.
@@ -55,15 +55,14 @@ ON CONFLICT (reading_id, remote_id) DO NOTHING;
 
 -- name: drift
 -- How many events reading $1 has seen, and how many differ from the ledger, by kind.
-SELECT kind, count(*) AS events FROM mirror_differences WHERE reading_id = $1 GROUP BY kind
+SELECT kind, count(*) AS events FROM mirror_differences($1) GROUP BY kind
 UNION ALL
 SELECT 'events', count(*) FROM mirror WHERE reading_id = $1;
 
 -- name: differences
 -- Where reading $1 and the ledger differ, event by event.
 SELECT kind, synchronization_id, uid, remote_id, changes
-FROM mirror_differences
-WHERE reading_id = $1
+FROM mirror_differences($1)
 ORDER BY synchronization_id, uid, kind, remote_id;
 
 -- name: equal
@@ -74,44 +73,43 @@ SET drift = NULL, rewrites = 0,
     refused_hash = CASE WHEN l.error_code = 'never_equal' THEN NULL ELSE l.refused_hash END,
     error = CASE WHEN l.error_code = 'never_equal' THEN NULL ELSE l.error END,
     error_code = CASE WHEN l.error_code = 'never_equal' THEN NULL ELSE l.error_code END
-FROM mirror_events AS e
-WHERE e.reading_id = $1 AND e.kind = 'same' AND e.changes = '{}' AND l.id = e.ledger_id
+FROM mirror_events($1) AS e
+WHERE e.kind = 'same' AND e.changes = '{}' AND l.id = e.ledger_id
     AND (l.drift IS NOT NULL OR l.rewrites > 0);
 
 -- name: note_drift
 -- What is missing or changed by reading $1 is noted as such. Nothing is planned because of it.
 UPDATE ledger AS l
 SET drift = d.kind
-FROM mirror_differences AS d
-WHERE d.reading_id = $1 AND d.kind IN ('missing', 'changed')
-    AND l.synchronization_id = d.synchronization_id AND l.uid = d.uid AND l.drift IS DISTINCT FROM d.kind;
+FROM mirror_differences($1) AS d
+WHERE d.kind IN ('missing', 'changed') AND l.id = d.ledger_id AND l.drift IS DISTINCT FROM d.kind;
 
 -- name: quarantine
 -- What is changed by reading $1 although it was written $2 times for that reason, one time after the other, is not written
 -- again before the timetable changes it: $3 says so, in a sentence.
 UPDATE ledger AS l
 SET state = 'refused', refused_hash = l.content_hash, error_code = 'never_equal', error = $3, rewrites = 0
-FROM mirror_events AS e
+FROM mirror_events($1) AS e
 JOIN synchronizations AS s ON s.mailbox_id = e.mailbox_id AND s.unlinked_at IS NULL
-WHERE e.reading_id = $1 AND e.kind = 'changed' AND l.id = e.ledger_id AND l.synchronization_id = s.id
+WHERE e.kind = 'changed' AND l.id = e.ledger_id AND l.synchronization_id = s.id
     AND l.state = 'present' AND l.sent_at IS NULL AND l.content_hash IS NOT NULL AND l.rewrites >= $2;
 
 -- name: rewrite_changed
 -- What is changed by reading $1 is to be written again, whatever it holds now.
 UPDATE ledger AS l
 SET content_hash = NULL, rewrites = l.rewrites + 1
-FROM mirror_events AS e
+FROM mirror_events($1) AS e
 JOIN synchronizations AS s ON s.mailbox_id = e.mailbox_id AND s.unlinked_at IS NULL
-WHERE e.reading_id = $1 AND e.kind = 'changed' AND l.id = e.ledger_id AND l.synchronization_id = s.id
+WHERE e.kind = 'changed' AND l.id = e.ledger_id AND l.synchronization_id = s.id
     AND l.state = 'present' AND l.sent_at IS NULL AND l.content_hash IS NOT NULL;
 
 -- name: missing
 -- Ledger rows whose events are missing by reading $1: of current synchronizations, or of former ones ($2).
 SELECT l.id
-FROM mirror_differences AS d
-JOIN ledger AS l ON l.synchronization_id = d.synchronization_id AND l.uid = d.uid
+FROM mirror_differences($1) AS d
+JOIN ledger AS l ON l.id = d.ledger_id
 JOIN synchronizations AS s ON s.id = l.synchronization_id
-WHERE d.reading_id = $1 AND d.kind = 'missing' AND l.sent_at IS NULL
+WHERE d.kind = 'missing' AND l.sent_at IS NULL
     AND (s.unlinked_at IS NOT NULL) = $2::boolean;
 
 -- name: forget

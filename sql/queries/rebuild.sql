@@ -11,24 +11,24 @@ SET state = CASE WHEN l.state = 'deleting' THEN 'deleting' ELSE 'present' END,
     remote_id = e.remote_id, remote_version = e.version, drift = 'changed',
     starts_at = (e.content ->> 'start')::timestamptz, ends_at = (e.content ->> 'end')::timestamptz,
     sent_at = NULL, sent_content = NULL, sent_hash = NULL
-FROM mirror_events AS e
-WHERE e.reading_id = $1 AND e.kind = 'unconfirmed' AND l.id = e.ledger_id;
+FROM mirror_events($1) AS e
+WHERE e.kind = 'unconfirmed' AND l.id = e.ledger_id;
 
 -- name: doubt
 -- What does not hold what the ledger says by reading $1 is to be written again: the mailbox may be newer than the ledger.
 UPDATE ledger AS l
 SET drift = 'changed', content_hash = NULL, rewrites = 0
-FROM mirror_events AS e
-WHERE e.reading_id = $1 AND e.kind = 'changed' AND l.id = e.ledger_id;
+FROM mirror_events($1) AS e
+WHERE e.kind = 'changed' AND l.id = e.ledger_id;
 
 -- name: place
 -- Where each event of reading $1 belongs that carries our marker and is unknown to the ledger, copies aside: to the
 -- synchronization that the marker names, if that is here and has this mailbox; if that is a former one, to a current one
 -- of the same user that wants the event. Otherwise to any current one that wants it.
 WITH unknown AS (
-    SELECT reading_id, remote_id, mailbox_id, event, synchronization_id
-    FROM mirror_events
-    WHERE reading_id = $1 AND kind IN ('foreign', 'duplicate')
+    SELECT remote_id, mailbox_id, event, synchronization_id
+    FROM mirror_events($1)
+    WHERE kind IN ('foreign', 'duplicate')
 ),
 
 wanted AS (
