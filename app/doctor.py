@@ -121,8 +121,12 @@ def _judge(type_: str, outcome: object, address: str | None) -> Finding:
             return Finding(
                 type_, True, f"credentials are accepted; asks to wait until {until:%Y-%m-%d %H:%M:%S}Z"
             )
-        case Gone(reason=reason) | Refused(reason=reason):
-            return Finding(type_, False, f"{address}: {reason}")
+        case Gone(reason=reason):
+            advice = "Check the address, or try another: --mailbox"
+            return Finding(type_, False, f"{address}: {reason} {advice} {type_}=ADDRESS")
+        case Refused(reason=reason):
+            advice = f"Give the account of [providers.{type_}] access to this mailbox"
+            return Finding(type_, False, f"{address}: {reason} {advice}")
         case _:
             reason = getattr(outcome, "reason", "no answer")
             return Finding(

@@ -51,9 +51,19 @@ class Rooster(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            raise usage_in_one_line(error) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:
+            raise usage_in_one_line(error) from error
         except RoosterError as error:
             raise click.ClickException(in_one_line(error)) from error
         except (click.ClickException, click.exceptions.Exit, click.Abort):
@@ -67,6 +77,23 @@ class Rooster(click.Group):
                 f"unexpected {type(error).__name__}. This is a bug: run it again as"
                 " rooster --debug … and report the traceback."
             ) from error
+
+
+class WrongUsage(click.ClickException):
+    """The command was called wrongly; its message is one line."""
+
+    exit_code = click.UsageError.exit_code
+
+
+def usage_in_one_line(error: click.UsageError) -> click.ClickException:
+    """The error in one line, with the same exit status; click's own is up to seven.
+
+    A group without a command is no mistake of this kind: it gets its help, as it is.
+    """
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return error
+    said = " ".join(error.format_message().split()).rstrip(".")
+    return WrongUsage(f"{said}. See: {error.ctx.command_path if error.ctx else 'rooster'} --help")
 
 
 def in_one_line(error: RoosterError) -> str:

@@ -80,8 +80,39 @@ def test_usual_mistakes_are_one_clear_line(invoke: Invoke) -> None:
     assert taken.stderr.count("\n") == 1
     unknown = invoke("token", "revoke", "b")
     assert (unknown.exit_code, unknown.stderr.count("\n")) == (1, 1)
-    assert invoke("token", "create", "a", "--role", "king").exit_code == 2
-    assert invoke("nonsense").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nonsense"], "Error: No such command 'nonsense'. See: rooster --help"),
+        (["--log-format", "xml", "worker"], "'xml' is not one of 'json', 'console'. See: rooster --help"),
+        (["token", "create"], "Error: Missing argument 'NAME'. See: rooster token create --help"),
+        (
+            ["token", "create", "a"],
+            "'--role'. Choose from: admin, frontend, reader. See: rooster token create",
+        ),
+        (["token", "create", "a", "--role", "king"], "'king' is not one of 'admin', 'frontend', 'reader'."),
+        (["serve", "--port", "70000"], "70000 is not in the range 0<=x<=65535. See: rooster serve --help"),
+        (["import", "missing.ics"], "File 'missing.ics' does not exist. See: rooster import --help"),
+        (["sync"], "Error: Give one of --id, --user, --type or --all. See: rooster"),
+    ],
+)
+def test_wrong_usage_is_one_line_that_says_where_help_is(
+    invoke: Invoke, arguments: list[str], said: str
+) -> None:
+    result = invoke(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("Error: ")
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("group", [[], ["token"]])
+def test_a_group_without_a_command_shows_its_commands(invoke: Invoke, group: list[str]) -> None:
+    result = invoke(*group)
+    assert result.exit_code == 2
+    assert "Commands:" in result.stderr
 
 
 def test_migrate_says_what_it_did(invoke: Invoke) -> None:

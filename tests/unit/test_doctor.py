@@ -83,7 +83,11 @@ async def test_a_mailbox_that_is_provisioned_is_tried_unasked(
     ("answer", "detail"),
     [
         (WRONG_PASSWORD, "The password is wrong. Check the credentials in [providers.ews]"),
-        (NO_ACCESS, "alice@uni.example: No access to this mailbox."),
+        (
+            NO_ACCESS,
+            "alice@uni.example: No access to this mailbox."
+            " Give the account of [providers.ews] access to this mailbox",
+        ),
         (DOWN, "The provider does not answer. Check the URL, the network and ca_file in [providers.ews]"),
     ],
 )
@@ -105,6 +109,7 @@ async def test_a_mailbox_that_is_not_there_is_wrong(config: Config, adapter: Fak
     finding = (await examined(config, ews="nobody@uni.example"))["ews"]
     assert not finding.ok
     assert finding.detail.startswith("nobody@uni.example: ")
+    assert finding.detail.endswith("Check the address, or try another: --mailbox ews=ADDRESS")
 
 
 async def test_being_throttled_is_no_fault(
