@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+from yarl import URL
 
 __all__ = ["COMMAND", "Installation", "installation"]
 
@@ -142,6 +143,14 @@ class Installation:
         async with self.http.post(f"{self.control}{path}", json=body) as response:
             assert response.status < 300, await response.text()
             return await response.json()
+
+    async def person_does(
+        self, method: str, type: str, address: str, id: str, changes: dict[str, Any] | None = None
+    ) -> None:
+        """The person changes (PATCH) or deletes an event by their own client."""
+        url = f"{self.control}/mailboxes/{type}/{quote(address, safe='')}/events/{quote(id, safe='')}"
+        async with self.http.request(method, URL(url, encoded=True), json=changes) as response:
+            assert response.status < 300, await response.text()
 
     async def requests(self, type: str) -> dict[str, int]:
         """The requests that a provider has got so far, those for tokens aside."""
