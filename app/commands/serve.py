@@ -50,11 +50,28 @@ async def _serve(host: str, port: int, *, with_worker: bool) -> None:
         async with pool.acquire() as connection:
             await check(connection)
         app = create_app(pool, adapters, config, system_clock)
-        parts = [listen(app, host, port, stop, lambda url: click.echo(f"Rooster answers at {url}"))]
+        answering = asyncio.Event()
+
+        def ready(url: str) -> None:
+            click.echo(f"Rooster answers at {url}")
+            answering.set()
+
+        parts = [listen(app, host, port, stop, ready)]
         if with_worker:
-            parts.append(Worker(pool, adapters, config, system_clock).run(stop))
+            worker = Worker(pool, adapters, config, system_clock)
+            parts.append(_after(answering, worker.run(stop)))
         await _together(parts, stop)
         log.info("serve_stopped")
+
+
+async def _after(event: asyncio.Event, part: Coroutine[Any, Any, None]) -> None:
+    """The part, once the event is set: nobody works for a server that has no port to listen on."""
+    try:
+        await event.wait()
+    except asyncio.CancelledError:
+        part.close()
+        raise
+    await part
 
 
 async def _together(parts: list[Coroutine[Any, Any, None]], stop: asyncio.Event) -> None:

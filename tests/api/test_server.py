@@ -171,3 +171,24 @@ async def test_rooster_serve_without_an_instance(tmp_path: Path) -> None:
     assert output == b""
     assert len(errors.decode().splitlines()) == 1
     assert b"instance is missing" in errors
+
+
+@pytest.mark.parametrize("worker", [[], ["--no-worker"]])
+async def test_rooster_serve_on_an_address_that_is_not_ours_is_one_line_and_no_work(
+    tmp_path: Path, database: str, pool: Pool, worker: list[str]
+) -> None:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("ROOSTER_")}
+    settings = {"ROOSTER_INSTANCE": "test.example", "ROOSTER_DATABASE__URL": database}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from app.commands import main; main()"),
+        *("serve", "--host", "203.0.113.9", *worker),
+        env={**environ, **settings, "PYTHONPATH": str(Path(__file__).parents[2])},
+        cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await asyncio.wait_for(process.communicate(), 60)
+    assert (process.returncode, output) == (1, b"")
+    assert len(errors.decode().splitlines()) == 1
+    assert errors.startswith(b"Error: Cannot listen on 203.0.113.9 port 8080")
+    assert await pool.fetchval("SELECT count(*) FROM workers") == 0
