@@ -281,8 +281,9 @@ def _told_of_timetable(facts: Record, limits: TimetableSettings) -> list[str]:
         published = f" at {_moment(at)}" if at else ""
         told.append(
             "It is not wanted: no event with this uid is in the timetable as last published"
-            f"{published} (revision {facts['timetable_revision']}). From iCalendar, events outside the window"
-            f" ({limits.window_days_back} days back to {limits.window_days_ahead} ahead) are not taken."
+            f"{published} (revision {facts['timetable_revision']}). Of a recurring event in iCalendar,"
+            f" occurrences outside the window ({limits.window_days_back} days back to"
+            f" {limits.window_days_ahead} ahead) are not taken."
         )
     if facts["unlinked_at"] is not None:
         run = f" by run {facts['unlink_run']}" if facts["unlink_run"] is not None else ""

@@ -229,7 +229,9 @@ async def test_of_one_that_nobody_ever_published(world: World, uid: str) -> None
     assert (found.status, found.published_at) == ("not_published", world.clock())
     assert found.uid == uid.replace("\ud800", "?")
     assert told(
-        found, "as last published at 2026-09-01 08:00:00 UTC (revision 1)", "30 days back to 400 ahead"
+        found,
+        "as last published at 2026-09-01 08:00:00 UTC (revision 1)",
+        "Of a recurring event in iCalendar, occurrences outside the window (30 days back to 400 ahead)",
     )
 
 
