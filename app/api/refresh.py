@@ -8,11 +8,10 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import JSONBody
 
-from app.api.auth import admin_only
-from app.api.dependencies import InjectedClock, InjectedConfig, InjectedPool, InjectedWatcher
+from app.api.dependencies import InjectedCaller, InjectedClock, InjectedConfig, InjectedPool, InjectedWatcher
 from app.api.openapi import problems
 from app.api.v0_synchronizations import SynchronizationId
-from app.provisioning import runs
+from app.provisioning import runs, synchronizations
 from app.provisioning.refresh import ask_for_refresh
 
 __all__ = ["refresh_handlers"]
@@ -27,7 +26,6 @@ class Calendars(msgspec.Struct, frozen=True):
 
 @post(
     "/synchronizations/{id:int}/refresh",
-    guards=[admin_only],
     tags=["Synchronizations"],
     summary="Read what is really in the calendar",
     description="A worker reads the calendar and compares it with the ledger; what people deleted or"
@@ -50,8 +48,10 @@ async def refresh(
     clock: InjectedClock,
     config: InjectedConfig,
     watcher: InjectedWatcher,
+    caller: InjectedCaller,
     data: JSONBody[Calendars | None] = None,
 ) -> int:
+    caller.may_act_for(await synchronizations.owner(pool, id))
     run = await ask_for_refresh(pool, clock, id, None if data is None else data.calendars)
     if await watcher.wait(run, config.sync.refresh_wait_seconds):
         # One that has failed is not done: its run says why.

@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -39,6 +39,9 @@ __all__ = ["EmbeddedDatabaseError", "embedded_database"]
 DATABASE = "rooster"
 START_SECONDS = 60
 """Recovery after a crash included."""
+
+RESTART_SECONDS = 1.0
+"""Between the end of a server that nobody stopped and its next start."""
 
 SOCKET_PATH_LIMIT = 100
 """Bytes; sun_path holds 108 on Linux and 104 on macOS, see unix(7)."""
@@ -252,28 +255,47 @@ async def _server(data_dir: Path, lock: int, settings: Mapping[str, str]) -> Asy
     socket_dir = _make_socket_dir(data_dir, programs.owner)
     options = [part for item in {**SETTINGS, **settings}.items() for part in ("-c", "=".join(item))]
     log = data_dir / "postgres.log"
-    with _open_log(log) as output:
-        said_before = output.tell()
-        process = programs.start(
-            lock,
-            output.fileno(),
-            "postgres",
-            "-D",
-            str(data_dir / "postgres"),
-            "-k",
-            str(socket_dir),
-            *options,
-        )
+
+    def start() -> tuple[subprocess.Popen[bytes], int]:
+        with _open_log(log) as output:
+            said_before = output.tell()
+            cluster = str(data_dir / "postgres")
+            return programs.start(
+                lock, output.fileno(), "postgres", "-D", cluster, "-k", str(socket_dir), *options
+            ), said_before
+
+    process, said_before = start()
+    stopping = asyncio.Event()
+
+    async def keep() -> None:
+        """Start the server again whenever it ends though nobody asked it to; it recovers by itself."""
+        nonlocal process
+        while True:
+            await asyncio.to_thread(process.wait)
+            with suppress(TimeoutError):
+                # What is left of the old server has to go first; a start that is too early just ends.
+                await asyncio.wait_for(stopping.wait(), RESTART_SECONDS)
+            if stopping.is_set():
+                return
+            assert process.stdin is not None
+            process.stdin.close()
+            process, _ = start()
+
+    keeper = None
     try:
         await _wait_until_ready(process, str(socket_dir), log, said_before)
+        keeper = asyncio.create_task(keep())
         with _announcement(data_dir) as announcement:
             announcement.write(str(socket_dir))
             announcement.flush()
             yield _dsn(str(socket_dir), DATABASE)
     finally:
+        stopping.set()
         assert process.stdin is not None
         process.stdin.close()
         await asyncio.to_thread(process.wait)
+        if keeper is not None:
+            await keeper
         shutil.rmtree(socket_dir, ignore_errors=True)
 
 

@@ -10,6 +10,8 @@ from random import Random
 from typing import Literal
 
 import msgspec
+import structlog
+from asyncpg import Record
 
 from app.clock import Clock
 from app.config import Config
@@ -36,6 +38,8 @@ from providers.contract import (
 )
 
 __all__ = ["Ending", "Run"]
+
+log = structlog.get_logger(__name__)
 
 FIRST_RETRY = timedelta(seconds=1)
 LAST_RETRY = timedelta(minutes=15)
@@ -239,6 +243,7 @@ class Run:
                     if isinstance(item.operation, Delete) or not outcome.permanent:
                         retry_at = now + self._back_off(item.tries)
                     answers.refused[item.id] = (outcome, retry_at)
+                    self._log_refusal(item, outcome)
                 case Unknown():
                     stops.append(outcome)
                 case Throttled() | Refused() | Gone():
@@ -250,6 +255,16 @@ class Run:
                 if isinstance(stop, Throttled) and stop.until > now:
                     await self._pacer.block(mailbox, stop.scope, stop.until, connection=connection)
         return min(stops, key=_urgency, default=None), wake
+
+    def _log_refusal(self, item: Sent, refusal: Refused) -> None:
+        operation = item.operation
+        if not isinstance(operation, Delete):
+            log.warning(
+                "event_refused",
+                synchronization=operation.marker.synchronization,
+                uid=operation.event.uid,
+                code=refusal.code,
+            )
 
     async def _stopped(self, outcome: Stop) -> Ending:
         """The ending of a run that an outcome has cut short."""
@@ -313,11 +328,12 @@ class Run:
         now = self._clock()
         if ending.due_at is None and ending.status is None:
             return
+        reported: list[Record] = []
         async with self._ledger.transaction() as (connection, _):
             if ending.status == "OK":
-                await connection.execute(query("reports.complete"), mailbox_id, now)
+                reported = await connection.fetch(query("reports.complete"), mailbox_id, now)
             elif ending.status is not None:
-                await connection.execute(
+                reported = await connection.fetch(
                     query("reports.stopped"), mailbox_id, ending.status, ending.error, now
                 )
             await connection.execute(query("reports.unlink_trouble"), mailbox_id, ending.error)
@@ -330,6 +346,15 @@ class Run:
             if ending.status is not None:
                 await self._visited(connection, self._wake, now, ending.error)
             await self._ledger.release(connection, ending.due_at, self._wake, ending.attempts, now)
+        log.info(
+            "mailbox_run",
+            mailbox=mailbox_id,
+            type=self._lease.type,
+            synchronizations=[row["id"] for row in reported],
+            runs=sorted({row["run_id"] for row in runs}),
+            ending=(ending.status or "continued").lower(),
+            due_at=ending.due_at,
+        )
 
     async def _visited(self, connection: Connection, wake: int, now: datetime, error: str | None) -> None:
         """Tell the bulk sync that waits for this mailbox, if one does; it wakes its next ones then."""

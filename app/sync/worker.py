@@ -214,7 +214,6 @@ class Worker:
         try:
             result = await run()
             ending = (result.status or "continued").lower()
-            bound.info("mailbox_run", ending=ending, due_at=result.due_at)
         except LeaseLost:
             bound.warning("lease_lost")
         except DATABASE_GONE as error:

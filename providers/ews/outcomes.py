@@ -282,6 +282,9 @@ def _http_outcome(failure: HttpStatus, clock: Clock) -> Outcome:
                 permanent=False,
                 scope="account",
             )
+        case 503 if failure.retry_after is None:
+            # A proxy before Exchange that is down says the same as one that is busy, and neither says when.
+            return Unknown(code=code, reason="Exchange answers that it is unavailable.")
         case 429 | 503:
             return Throttled(until=_retry_after(failure.retry_after, clock()), scope="account", code=code)
         case 400 | 413:

@@ -6,7 +6,8 @@ WHERE mailbox_id = $1 AND unlinked_at IS NULL AND enabled AND NOT held AND statu
 -- name: stopped
 -- A run of mailbox $1 ended early at $4: status $2, and a sentence $3 that says why.
 UPDATE synchronizations SET status = $2, last_error = $3, failing_since = coalesce(failing_since, $4)
-WHERE mailbox_id = $1 AND unlinked_at IS NULL AND enabled AND NOT held;
+WHERE mailbox_id = $1 AND unlinked_at IS NULL AND enabled AND NOT held
+RETURNING id;
 
 -- name: complete
 -- A run of mailbox $1 did all there was to do at $2. Events that the provider refuses are told, and are an error.
@@ -23,7 +24,8 @@ LEFT JOIN LATERAL (
     FROM ledger AS l
     WHERE l.synchronization_id = c.id AND l.mailbox_id = $1 AND l.state <> 'present' AND l.error IS NOT NULL
 ) AS trouble ON true
-WHERE c.id = s.id AND s.mailbox_id = $1 AND s.unlinked_at IS NULL AND s.enabled AND NOT s.held;
+WHERE c.id = s.id AND s.mailbox_id = $1 AND s.unlinked_at IS NULL AND s.enabled AND NOT s.held
+RETURNING s.id;
 
 -- name: merged
 -- Of the synchronizations of mailbox $1, those that came after another current one of the same user and type are the

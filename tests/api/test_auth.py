@@ -37,7 +37,7 @@ ROUTES: list[tuple[str, str, set[Who]]] = [
     ("GET", "/api/v1/synchronizations/unlink-preview", READING),
     ("POST", "/api/v1/synchronizations/sync", OWN_WRITING),
     ("POST", "/api/v1/synchronizations/{id}/approve", WRITING),
-    ("POST", "/api/v1/synchronizations/{id}/refresh", WRITING),
+    ("POST", "/api/v1/synchronizations/{id}/refresh", OWN_WRITING),
     ("GET", "/api/v1/runs", READING),
     ("GET", "/api/v1/runs/{id}", OWN),
     ("GET", "/api/v1/runs/{id}/events", OWN),

@@ -216,11 +216,18 @@ class TestApprove:
         assert (answer.status_code, answer.json()["code"]) == (404, "synchronization_not_found")
 
 
-@pytest.mark.parametrize("action", ["refresh", "approve"])
-@pytest.mark.parametrize("role", ["reader", "frontend"])
-async def test_both_are_for_administrators(
-    client: Client, path: str, tokens: dict[Role, str], role: Role, action: str
+@pytest.mark.parametrize(
+    ("role", "requested", "action"),
+    [
+        ("reader", "alice", "refresh"),
+        ("reader", "alice", "approve"),
+        ("frontend", "alice", "approve"),
+        ("frontend", "bob", "refresh"),
+    ],
+)
+async def test_who_may_not(
+    client: Client, path: str, tokens: dict[Role, str], role: Role, requested: str, action: str
 ) -> None:
-    headers = {"apiToken": tokens[role], "requestedAuth": "alice"}
+    headers = {"apiToken": tokens[role], "requestedAuth": requested}
     answer = await client.post(f"{path}/{action}", headers=headers)
     assert answer.status_code == 403

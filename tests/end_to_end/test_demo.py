@@ -89,7 +89,9 @@ def test_a_handful_of_people_are_unlinked_in_all_four_ways() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"not gzip", gzip.compress(b"{}")[:15], gzip.compress(b"{}")[:10] + b"\xff" * 9]
+    "data",
+    [b"not gzip", gzip.compress(b"{}")[:15], gzip.compress(b"{}")[:10] + b"\xff" * 9],
+    ids=["no gzip", "cut off", "broken"],
 )
 def test_a_compressed_campus_that_cannot_be_read_is_said_so(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "campus.jsonl.gz").write_bytes(data)

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.clock import system_clock
 from app.sync import worker as worker_module
 from app.sync.worker import Worker
+from providers.contract import Refused
 from tests.fakes import Call, FakeAdapter
 from tests.sync.world import World, event
 
@@ -91,3 +93,18 @@ async def test_one_slow_mailbox_holds_up_no_other_and_one_provider_none_of_the_o
         async with asyncio.timeout(30):
             while not all(world.pushed(f"{name}@uni.example") for name in people):
                 await asyncio.sleep(0.02)
+
+
+async def test_the_log_names_synchronizations_runs_and_refused_events_by_their_ids(world: World) -> None:
+    world.adapter.fail("create", Refused(code="ErrorInvalidProperty", reason="The provider says no."))
+    with capture_logs() as logs:
+        await world.publish("alice", event("a"))
+        id = await world.link("alice", ALICE)
+        await world.work()
+        run = await world.unlink("DELETE_ALL_EVENTS", id)
+        await world.work()
+    refused = [entry for entry in logs if entry["event"] == "event_refused"]
+    assert [(entry["synchronization"], entry["uid"]) for entry in refused] == [(id, "a")]
+    runs = [entry for entry in logs if entry["event"] == "mailbox_run"]
+    assert [entry["synchronizations"] for entry in runs] == [[id], []]
+    assert [entry["runs"] for entry in runs] == [[], [run]]

@@ -56,6 +56,18 @@ def folder(tmp_path: Path, cluster: Path) -> Path:
     return tmp_path
 
 
+async def until_it_answers(dsn: str, answer: int) -> None:
+    """Until the server is back, with what was stored."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                assert await fetch(dsn, "SELECT answer FROM kept") == answer
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+
 async def fetch(dsn: str, statement: str) -> object:
     connection = await asyncpg.connect(dsn)
     try:
@@ -209,10 +221,22 @@ async def test_nobody_turns_to_the_server_of_an_owner_that_was_killed(folder: Pa
 @pytest.mark.skipif(
     sys.platform != "linux", reason="needs /proc, and a launcher's death is seen on Linux only"
 )
-async def test_it_goes_down_with_a_launcher_that_is_killed(folder: Path) -> None:
+async def test_it_goes_down_with_a_launcher_that_is_killed_and_comes_back(folder: Path) -> None:
     async with another_process(folder) as (owner, dsn):
+        await fetch(dsn, "CREATE TABLE kept AS SELECT 42 AS answer")
+        postmaster = postmaster_of(folder)
         os.kill(launcher_of(owner.pid), signal.SIGKILL)
-        await until(lambda: not is_listening(dsn))
+        await until(lambda: not Path(f"/proc/{postmaster}").exists())
+        await until_it_answers(dsn, 42)
+
+
+async def test_a_server_that_is_killed_under_its_owner_comes_back(folder: Path) -> None:
+    async with embedded_database(folder) as dsn:
+        for answer in (42, 43):
+            await fetch(dsn, f"CREATE TABLE IF NOT EXISTS kept AS SELECT {answer} AS answer")
+            await fetch(dsn, f"UPDATE kept SET answer = {answer}")
+            os.kill(postmaster_of(folder), signal.SIGKILL)
+            await until_it_answers(dsn, answer)
 
 
 async def test_a_server_that_was_killed_recovers(folder: Path) -> None:

@@ -167,7 +167,6 @@ def test_a_503_on_writing_may_come_after_the_deed(clock: SettableClock):
         ("Tue, 01 Sep 2026 08:05:00 GMT", timedelta(minutes=5)),
         ("Tue, 01 Sep 2026 07:00:00 GMT", timedelta(0)),
         ("soon", timedelta(seconds=30)),
-        (None, timedelta(seconds=30)),
     ],
 )
 def test_a_503_on_reading_waits(clock: SettableClock, retry_after: str | None, wait: timedelta):
@@ -176,6 +175,10 @@ def test_a_503_on_reading_waits(clock: SettableClock, retry_after: str | None, w
     assert read_outcome(HttpStatus(503, retry_after), clock, delegate=False) == Throttled(
         until=clock() + wait, scope="account", code="HTTP 503"
     )
+
+
+def test_a_503_that_does_not_say_how_long_is_no_request_to_wait(clock: SettableClock):
+    assert isinstance(read_outcome(HttpStatus(503), clock, delegate=False), Unknown)
 
 
 @pytest.mark.parametrize("status", [500, 502, 504])
