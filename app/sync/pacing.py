@@ -16,6 +16,10 @@ from providers.contract import Adapter, Mailbox
 __all__ = ["Block", "Pacer"]
 
 
+FIRST_REST = timedelta(seconds=10)
+LAST_REST = timedelta(minutes=15)
+
+
 class Block(msgspec.Struct, frozen=True, kw_only=True):
     """Nothing may be sent before ``until``; ``because`` is None if the provider asked us to wait."""
 
@@ -62,13 +66,21 @@ class Pacer:
         mailbox: Mailbox,
         scope: Literal["mailbox", "account"],
         until: datetime,
-        because: str | None = None,
         connection: Connection | None = None,
     ) -> None:
         """Send nothing before ``until``, from any worker: to this mailbox, or with its account.
 
-        ``because`` is a sentence that says why, where it is not just that the provider asked to wait.
         With a ``connection``, it is a part of the caller's transaction.
         """
         execute = self._pool.execute if connection is None else connection.execute
-        await execute(query("quotas.block"), self._key(scope, mailbox), until, because)
+        await execute(query("quotas.block"), self._key(scope, mailbox), until)
+
+    async def rest(self, mailbox: Mailbox, because: str, now: datetime) -> datetime:
+        """Let the mailbox's account rest, whose credentials were refused; returns until when.
+
+        Longer each time in a row: asking on at the same pace could lock the account.
+        """
+        until: datetime = await self._pool.fetchval(
+            query("quotas.rest"), self._key("account", mailbox), now, because, FIRST_REST, LAST_REST
+        )
+        return until

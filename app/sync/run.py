@@ -49,9 +49,6 @@ FIRST_NO_ACCESS_RETRY = timedelta(seconds=10)
 LAST_NO_ACCESS_RETRY = timedelta(hours=1)
 """The same where somebody has to give access first, or a mailbox has to come back."""
 
-ACCOUNT_REFUSED = timedelta(minutes=5)
-"""How long an account rests whose credentials were refused: asking on could lock it."""
-
 LAST_WAKE = 2**62
 """Later than every request for a run."""
 
@@ -281,8 +278,7 @@ class Run:
                     attempts=attempts,
                 )
             case Refused(scope="account", reason=reason):
-                until = now + ACCOUNT_REFUSED
-                await self._pacer.block(self._mailbox, "account", until, because=reason)
+                until = await self._pacer.rest(self._mailbox, reason, now)
                 return Ending(status="ERROR", due_at=until, error=reason, attempts=attempts)
             case Refused(permanent=False, reason=reason):
                 return Ending(status="ERROR", due_at=now + wait, error=reason, attempts=attempts)

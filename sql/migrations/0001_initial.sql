@@ -155,7 +155,8 @@ CREATE TABLE quotas (
     key text PRIMARY KEY,
     paced_until timestamptz NOT NULL,            -- theoretical arrival time (GCRA, ITU-T I.371)
     blocked_until timestamptz,                   -- not before: the provider said so, or refuses us
-    blocked_because text                         -- a sentence, where it is not throttling
+    blocked_because text,                        -- a sentence, where it is not throttling
+    rest interval                                -- how long an account that is refused rests, this time
 );
 
 -- Reserve room under several limits at once, or under none of them. cost is what the operations take

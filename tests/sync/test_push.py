@@ -310,12 +310,30 @@ async def test_refused_credentials_rest_the_account_instead_of_locking_it(world:
     world.adapter.down = refusal
     await world.settle(hours=0.01)
     assert {await world.status(alice), await world.status(bob)} == {"ERROR"}
-    assert world.adapter.count("apply") <= 2
+    # Two mailboxes, asked at once, after 10 and 20 seconds: and no more within 36 seconds.
+    assert world.adapter.count("apply") <= 6
     world.adapter.recover()
     world.clock.advance(minutes=6)
     await world.settle(hours=1)
     await world.assert_true(ALICE, [event("a")])
     await world.assert_true(BOB, [event("b")])
+
+
+async def test_refused_credentials_are_tried_less_and_less_often_until_they_are_right(world: World) -> None:
+    await world.publish("alice", event("a"))
+    id = await world.link("alice", ALICE)
+    world.adapter.down = Refused(code="401", reason="The password is wrong.", scope="account")
+    rests = []
+    for _ in range(9):
+        begun = world.clock()
+        await world.work()
+        world.clock.set(await world.pool.fetchval("SELECT due_at FROM mailboxes"))
+        rests.append((world.clock() - begun).total_seconds())
+    assert rests == [10, 20, 40, 80, 160, 320, 640, 900, 900]
+    assert await world.error(id) == "The password is wrong."
+    world.adapter.recover()
+    await world.work()
+    await world.assert_true(ALICE, [event("a")])
 
 
 async def test_an_event_that_the_person_deleted_comes_back_when_it_changes(world: World) -> None:
