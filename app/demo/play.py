@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 import msgspec
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -216,7 +215,7 @@ class Show:
         )
 
     def _close(self) -> None:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
         table.add_column("What the mailboxes hold", no_wrap=True)
         for heading in ("people", "events", "missing", "extra", "differ", "ledger", "foreign"):
             table.add_column(heading, justify="right", no_wrap=True)
@@ -239,6 +238,7 @@ class Show:
                 f"{verdict.events:,}",
                 *(f"[red]{count:,}[/red]" if count else "[green]0[/green]" for count in faults),
             )
+        self._console.print()
         self._console.print(table)
         self._console.print(
             "[dim]events: ours in the mailboxes. missing, extra, differ: against what was published."
