@@ -74,13 +74,16 @@ def read_campus(file: Path, people: int | None) -> list[Person]:
         raise Invalid("invalid_campus", f"{file.name} cannot be read: {error}.") from error
     try:
         lines = (msgspec.json.decode(line) for line in io.BytesIO(data) if line.strip())
-        return _people(islice(lines, people))
+        campus = _people(islice(lines, people))
     except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise Invalid(
             "invalid_campus",
             f"{file.name} is not a campus: a line of JSON for each person is expected,"
             ' {"username": …, "events": […]}.',
         ) from error
+    if not campus:
+        raise Invalid("invalid_campus", f"{file.name} is empty: there is nobody on this campus.")
+    return campus
 
 
 def next_edition(people: list[Person], share: float) -> None:
