@@ -14,7 +14,10 @@ import msgspec
 
 __all__ = [
     "Adapter",
+    "Calendar",
+    "Changes",
     "Clock",
+    "Colour",
     "Content",
     "Create",
     "Delete",
@@ -25,21 +28,36 @@ __all__ = [
     "Marker",
     "Operation",
     "Outcome",
+    "Permit",
+    "Privacy",
     "ProviderError",
     "Quota",
     "Refused",
     "RemoteEvent",
+    "ShowAs",
+    "StartOver",
     "Throttled",
     "Unknown",
     "Update",
+    "always",
     "utc",
 ]
 
 ShowAs = Literal["busy", "free", "tentative"]
+Privacy = Literal["normal", "private"]
+Colour = Literal["red", "orange", "yellow", "green", "teal", "blue", "purple", "cranberry", "grey"]
+"""The colours that all providers have, each under a name of its own."""
 Status = Literal["confirmed", "tentative", "cancelled"]
 
 Clock = Callable[[], datetime]
 """Says what time it is: aware, in UTC. Injected, so that a test can choose the time."""
+
+Permit = Callable[[], None]
+"""Called right before each request that writes, from any thread; raises if it may not be sent any more."""
+
+
+def always() -> None:
+    """The permit that is always given."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -61,6 +79,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     url: str = ""
     status: Status = "confirmed"
     show_as: ShowAs = "busy"
+    reminder: int | Literal["none"] | None = None
+    """Minutes before the start; "none": no reminder. None: the provider's default, and the person's own."""
+    privacy: Privacy | None = None
+    """None: the provider's default, and the person's own."""
+    colours: dict[str, Colour] = {}
+    """Of some of its categories. Where an event has one colour, it is that of the first category with one."""
 
     @property
     def local_start(self) -> datetime:
@@ -105,11 +129,13 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     body: str
     categories: tuple[str, ...]
     show_as: ShowAs
+    privacy: Privacy = "normal"
 
     def changes(self, event: Event) -> tuple[str, ...]:
         """The fields that are not as Rooster wrote them in this event, whatever the person has added.
 
-        Notes around our text and categories of their own are additions; everything else is a change.
+        Notes around our text and categories of their own are additions, and so are reminders and colours,
+        which everybody chooses for themselves; everything else is a change.
         """
         start, end = event.start, event.end
         if event.all_day:
@@ -123,6 +149,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
             "showAs": self.show_as == event.show_as,
             "description": plain(event.body) in plain(self.body),
             "categories": set(event.categories) <= set(self.categories),
+            "privacy": event.privacy in (None, self.privacy),
         }
         return tuple(field for field, is_same in same.items() if not is_same)
 
@@ -157,11 +184,22 @@ class Mailbox(msgspec.Struct, frozen=True, kw_only=True):
     """A mailbox as an adapter reaches it.
 
     ``identity`` is the provider's own stable name of the mailbox behind all its addresses: two
-    addresses with one identity are one mailbox.
+    addresses with one identity are one mailbox. ``calendar`` is the provider's id of the calendar in it
+    that is meant; None: the default one.
     """
 
     address: str
     identity: str
+    calendar: str | None = None
+
+
+class Calendar(msgspec.Struct, frozen=True, kw_only=True):
+    """A calendar of a mailbox. ``ours``: the instance that asks has made it, whatever it is called by now."""
+
+    id: str
+    name: str
+    is_default: bool
+    ours: bool
 
 
 class Create(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,6 +220,11 @@ class Update(msgspec.Struct, frozen=True, kw_only=True):
     own. So where the text or the categories change, the write is made conditional on ``version``; if
     the event has moved on since, it is read, and their additions are merged. ``version`` is what the
     provider last called the event's version, or None.
+
+    Reminder and colour, which people choose for themselves, are not read: they are written where ours is
+    not the same as in each of ``possible``, and where nothing is known, if there is one of ours. Where
+    there was one of ours and is none now, the provider's default takes its place. So it is with a privacy
+    that is not ours any more.
     """
 
     id: str
@@ -286,6 +329,23 @@ class RemoteEvent(msgspec.Struct, frozen=True, kw_only=True):
     content: Content
 
 
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of what has changed in a calendar.
+
+    ``events`` are there, new or changed or perhaps the same; ``removed`` are ids of what is not there any
+    more, some of them perhaps never ours. An id that is named twice is as its last mention says. ``state`` is
+    given on the last page, and there only: what ``Adapter.changes`` takes to go on from here.
+    """
+
+    events: tuple[RemoteEvent, ...] = ()
+    removed: tuple[str, ...] = ()
+    state: str | None = None
+
+
+class StartOver(Exception):
+    """The provider does not know any more what has changed since that state: everything has to be read."""
+
+
 class Quota(msgspec.Struct, frozen=True, kw_only=True):
     """At most ``operations`` in any ``seconds``, for one mailbox or for the whole account."""
 
@@ -325,7 +385,9 @@ class Adapter(Protocol):
         """
         ...
 
-    async def apply(self, mailbox: Mailbox, operations: Sequence[Operation]) -> list[Outcome]:
+    async def apply(
+        self, mailbox: Mailbox, operations: Sequence[Operation], permit: Permit = always
+    ) -> list[Outcome]:
         """Carry out at most ``batch`` operations in as few requests as the provider allows.
 
         One outcome for each operation, in their order. A Delete of an event that is not there is
@@ -334,11 +396,16 @@ class Adapter(Protocol):
         deleted and cannot come back), so that it takes another attempt. Operations that were not
         sent because an earlier answer said to wait are Throttled with the same ``until``, never
         Unknown.
+
+        ``permit`` is called right before each request that writes (in whatever thread sends it, after
+        all preparation, tokens and waiting for a connection of our own included); what it raises ends the
+        call, and nothing further is sent. Creates go into ``mailbox.calendar``; one that is not there is
+        Gone(what="calendar"). A colour that cannot be set for lack of a permission holds nothing up.
         """
         ...
 
     async def find(self, mailbox: Mailbox, instance: str, attempts: Sequence[UUID]) -> list[RemoteEvent]:
-        """The events of ``instance`` in the mailbox whose marker names one of the attempts.
+        """The events of ``instance`` in the calendar whose marker names one of the attempts.
 
         More than one may have the same attempt: a person's copies carry our marker too. Those of one
         attempt come in the order in which they were made, the original before its copies.
@@ -347,7 +414,43 @@ class Adapter(Protocol):
         ...
 
     def list(self, mailbox: Mailbox, instance: str) -> AsyncIterator[RemoteEvent]:
-        """All events of ``instance`` in the mailbox, page by page. Raises ``ProviderError``."""
+        """All events of ``instance`` in the calendar, page by page. Raises ``ProviderError``."""
+        ...
+
+    def changes(self, mailbox: Mailbox, instance: str, since: str | None) -> AsyncIterator[Changes]:
+        """What has changed among the events of ``instance`` in the calendar since that state.
+
+        ``since`` None: all events, and a state to go on from. At least one page; what the provider says of
+        other people's events is left out, or is a removed id at the most. Copies come after their originals.
+        Raises ``StartOver`` where the state is too old, or is none, and ``ProviderError``: then nothing of
+        what came before counts.
+        """
+        ...
+
+    async def calendars(self, mailbox: Mailbox, instance: str) -> Sequence[Calendar]:
+        """The mailbox's calendars that events can be put into, the default one first.
+
+        Raises ``ProviderError``.
+        """
+        ...
+
+    async def make_calendar(
+        self, mailbox: Mailbox, instance: str, name: str, permit: Permit = always
+    ) -> Calendar:
+        """Make a calendar that is marked as this instance's. Raises ``ProviderError``.
+
+        The caller has looked among ``calendars`` first, and looks there again after Unknown. A calendar of
+        the person's own that has the name already is left alone: where the provider wants names to
+        be unique, ours gets a number behind it.
+        """
+        ...
+
+    async def remove_calendar(self, mailbox: Mailbox, instance: str, permit: Permit = always) -> bool:
+        """Remove ``mailbox.calendar`` if this instance made it and nothing at all is in it.
+
+        Returns whether it is gone; also True if it was not there. The default calendar never is. Raises
+        ``ProviderError``.
+        """
         ...
 
     async def close(self) -> None:

@@ -138,10 +138,9 @@ class Worker:
             query("mailboxes.next_due"), list(self._adapters), list(self._running)
         )
         bell = asyncio.create_task(self._bell.wait())
-        tasks = {task for _, task in self._running.values()}
         try:
             await asyncio.wait(
-                {bell, stopping, *tasks},
+                {bell, stopping},
                 timeout=self._seconds_until(due_at),
                 return_when=asyncio.FIRST_COMPLETED,
             )
@@ -229,6 +228,8 @@ class Worker:
         finally:
             self._running.pop(lease.mailbox_id, None)
             self._held_until.pop(lease.mailbox_id, None)
+            # Its slot is free, and the mailbox itself may be due again.
+            self._bell.set()
             RUNNING.labels(lease.type).dec()
             RUNS.labels(lease.type, ending).inc()
 

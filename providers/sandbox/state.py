@@ -17,14 +17,26 @@ import msgspec
 
 from providers.sandbox.credentials import Credentials
 
-__all__ = ["Dialect", "Fault", "Faults", "Native", "SandboxMailbox", "State", "Stats"]
+__all__ = ["Dialect", "Fault", "Faults", "Native", "SandboxCalendar", "SandboxMailbox", "State", "Stats"]
 
 Native = dict[str, Any]
-"""An event as its protocol keeps it: JSON-able, its id under the key ``id``."""
+"""An event as its protocol keeps it: JSON-able, its id under the key ``id``.
+
+The key ``calendar`` is the id of the calendar that it is in; without it, that is the default one.
+"""
+
+
+class SandboxCalendar(msgspec.Struct, kw_only=True):
+    """A calendar besides the default one."""
+
+    id: str
+    name: str
+    native: dict[str, Any] = {}
+    """What else its protocol keeps of it."""
 
 
 class SandboxMailbox(msgspec.Struct, kw_only=True):
-    """One mailbox with one calendar. ``events`` holds all of them by id, Google's cancelled ones too."""
+    """One mailbox. ``events`` holds those of all its calendars by id, Google's cancelled ones too."""
 
     type: str
     address: str
@@ -33,8 +45,12 @@ class SandboxMailbox(msgspec.Struct, kw_only=True):
     """Whether the service account may use it; the control API can withdraw that."""
     gone: bool = False
     events: dict[str, Native] = {}
+    calendars: dict[str, SandboxCalendar] = {}
+    """Those besides the default one, by id."""
+    native: dict[str, Any] = {}
+    """What else its protocol keeps of the mailbox: master categories, what was removed."""
     serial: int = 0
-    """Grows with every change; versions and change keys are made from it."""
+    """Grows with every change; versions, change keys and sync states are made from it."""
 
     def next_serial(self) -> int:
         """A number that was never used in this mailbox."""
@@ -127,8 +143,10 @@ class Dialect(Protocol):
 
     The common shape is a dict with ``id``, ``version``, ``title``, ``start`` and ``end`` (RFC 3339 in
     UTC; for all-day events dates, the end exclusive), ``timeZone`` (IANA), ``allDay``, ``location``,
-    ``description``, ``categories``, ``showAs`` (busy, free, tentative), ``reminderMinutes`` (or null)
-    and ``marker`` ({"instance", "synchronization", "event", "attempt"} or null).
+    ``description``, ``categories``, ``showAs`` (busy, free, tentative), ``reminderMinutes`` (null: none),
+    ``privacy`` (normal, private), ``colour`` (of ``providers.contract.Colour``: the event's, or that of its
+    first category that has one; or null), ``calendar`` (the id; null: the default one) and ``marker``
+    ({"instance", "synchronization", "event", "attempt"} or null).
     """
 
     type: str
@@ -154,7 +172,15 @@ class Dialect(Protocol):
         ...
 
     def visible(self, mailbox: SandboxMailbox) -> Iterator[Native]:
-        """The events that a person sees in the calendar, in the order in which they were made."""
+        """The events that a person sees in their calendars, in the order in which they were made."""
+        ...
+
+    def move(self, mailbox: SandboxMailbox, native: Native, calendar: str | None) -> Native:
+        """The person drags the event into another calendar; gives it as it is there."""
+        ...
+
+    def make_calendar(self, mailbox: SandboxMailbox, name: str) -> SandboxCalendar:
+        """The person makes a calendar; stored in ``mailbox.calendars`` and returned."""
         ...
 
 
@@ -229,4 +255,5 @@ class State:
             return False
         mailbox.gone = True
         mailbox.events.clear()
+        mailbox.calendars.clear()
         return True

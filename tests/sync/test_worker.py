@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from app.clock import system_clock
 from app.sync import worker as worker_module
+from app.sync.run import Ending, Run
 from app.sync.worker import Worker
 from providers.contract import Refused
 from tests.fakes import Call, FakeAdapter
@@ -108,3 +109,51 @@ async def test_the_log_names_synchronizations_runs_and_refused_events_by_their_i
     runs = [entry for entry in logs if entry["event"] == "mailbox_run"]
     assert [entry["synchronizations"] for entry in runs] == [[id], []]
     assert [entry["runs"] for entry in runs] == [[], [run]]
+
+
+async def test_a_mailbox_that_is_asked_for_while_its_run_ends_is_not_forgotten(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker leaves it out, as it is running, when it asks what is due next; and it ends meanwhile."""
+    await world.publish("alice", event("a"))
+    await world.link("alice", ALICE)
+    worker = world.worker()
+    asked, end = asyncio.Event(), asyncio.Event()
+    complete = Run._complete
+
+    async def last_step(run: Run) -> Ending:
+        ending = await complete(run)
+        if not asked.is_set():
+            await world.publish("alice", event("a"), event("b"))
+            asked.set()
+            worker._bell.set()
+            await end.wait()
+        return ending
+
+    async def next_due(*arguments: object) -> object:
+        due_at = await world.pool.fetchval(*arguments)
+        # The bell has rung for what was published, and the worker has looked: it is asleep, but for this.
+        if asked.is_set() and not end.is_set() and worker._running and not worker._bell.is_set():
+            end.set()
+            async with asyncio.timeout(30):
+                while worker._running:
+                    await asyncio.sleep(0.02)
+        return due_at
+
+    monkeypatch.setattr(Run, "_complete", last_step)
+    monkeypatch.setattr(worker, "_pool", Wrapped(world.pool, fetchval=next_due))
+    begun = asyncio.get_running_loop().time()
+    async with running(worker):
+        await until_pushed(world, "b")
+        assert asyncio.get_running_loop().time() - begun < worker_module.LONGEST_SLEEP / 2
+
+
+class Wrapped:
+    """Something, with some of its methods replaced."""
+
+    def __init__(self, inner: object, **methods: object) -> None:
+        self.__dict__ |= methods
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
