@@ -4,15 +4,15 @@ Errors are JSON, ``{"error": code, "message": sentence}``.
 """
 
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import Any, NoReturn
-from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
 from providers.sandbox.faults import parse_fault
-from providers.sandbox.state import Dialect, Fault, Native, SandboxMailbox, State
+from providers.sandbox.fields import BadFields, check_times, event_fields, is_texts, listed
+from providers.sandbox.state import Dialect, Fault, Native, SandboxCalendar, SandboxMailbox, State
 
 __all__ = ["Handler", "routes"]
 
@@ -21,9 +21,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAILBOX = "/control/mailboxes/{type}/{address}"
 EVENTS = MAILBOX + "/events"
 EVENT = EVENTS + "/{id:.+}"
+CALENDARS = MAILBOX + "/calendars"
+CALENDAR = CALENDARS + "/{id:.+}"
 
-TEXTS = ("title", "location", "description")
-EVENT_FIELDS = {*TEXTS, "start", "end", "timeZone", "allDay", "categories", "showAs", "reminderMinutes"}
 NEW_EVENT = {"title": "", "timeZone": "Europe/Amsterdam", "allDay": False}
 """What an event of the person's own has where the request does not say."""
 REFUSALS: dict[int, type[web.HTTPClientError]] = {
@@ -32,7 +32,6 @@ REFUSALS: dict[int, type[web.HTTPClientError]] = {
     409: web.HTTPConflict,
     422: web.HTTPUnprocessableEntity,
 }
-SHOW_AS = ("busy", "free", "tentative")
 
 
 def routes(state: State, dialects: dict[str, Dialect]) -> list[web.AbstractRouteDef]:
@@ -43,6 +42,10 @@ def routes(state: State, dialects: dict[str, Dialect]) -> list[web.AbstractRoute
         web.post(EVENTS, control.add_event),
         web.patch(EVENT, control.change_event),
         web.delete(EVENT, control.remove_event),
+        web.get(CALENDARS, control.list_calendars),
+        web.post(CALENDARS, control.add_calendar),
+        web.patch(CALENDAR, control.rename_calendar),
+        web.delete(CALENDAR, control.remove_calendar),
         web.post(MAILBOX, control.make_mailbox),
         web.delete(MAILBOX, control.remove_mailbox),
         web.post("/control/faults", control.add_fault),
@@ -71,23 +74,63 @@ class _Control:
         if "copyOf" in body:
             native = dialect.copy(mailbox, self._event(dialect, mailbox, str(body["copyOf"])))
         else:
-            event = {**NEW_EVENT, **_fields(body)}
+            event = {**NEW_EVENT, **_event_fields(mailbox, body)}
             _check_times(event)
             native = dialect.create(mailbox, event)
         return web.json_response(dialect.describe(native), status=201)
 
     async def change_event(self, request: web.Request) -> web.Response:
-        """Changes the given fields. With none, only the version moves on, as Exchange does on its own."""
+        """Changes the given fields. With none, only the version moves on, as Exchange does on its own.
+
+        Into another ``calendar`` the event is moved first; where the provider then calls it by another id,
+        the answer has that.
+        """
         dialect, mailbox = self._find(request)
         native = self._event(dialect, mailbox, request.match_info["id"])
-        fields = _fields(await _body(request))
+        fields = _event_fields(mailbox, await _body(request))
         _check_times({**dialect.describe(native), **fields})
-        dialect.change(mailbox, native, fields)
+        here = native.get("calendar")
+        calendar = fields.pop("calendar", here)
+        if calendar != here:
+            native = dialect.move(mailbox, native, calendar)
+        if fields or calendar == here:
+            dialect.change(mailbox, native, fields)
         return web.json_response(dialect.describe(native))
 
     async def remove_event(self, request: web.Request) -> web.Response:
         dialect, mailbox = self._find(request)
         dialect.remove(mailbox, self._event(dialect, mailbox, request.match_info["id"]))
+        return web.Response(status=204)
+
+    async def list_calendars(self, request: web.Request) -> web.Response:
+        """The default one first, without an id or a name: each provider has its own for it."""
+        dialect, mailbox = self._find(request)
+        events = Counter(event.get("calendar") for event in dialect.visible(mailbox))
+        default = {"id": None, "name": None, "isDefault": True, "events": events[None]}
+        others = [_calendar(calendar, events[calendar.id]) for calendar in mailbox.calendars.values()]
+        return web.json_response({"calendars": [default, *others]})
+
+    async def add_calendar(self, request: web.Request) -> web.Response:
+        dialect, mailbox = self._find(request)
+        calendar = dialect.make_calendar(mailbox, _name(await _body(request)))
+        return web.json_response(_calendar(calendar, 0), status=201)
+
+    async def rename_calendar(self, request: web.Request) -> web.Response:
+        dialect, mailbox = self._find(request)
+        calendar = _known_calendar(mailbox, request.match_info["id"])
+        calendar.name = _name(await _body(request))
+        mailbox.next_serial()
+        events = [event for event in dialect.visible(mailbox) if event.get("calendar") == calendar.id]
+        return web.json_response(_calendar(calendar, len(events)))
+
+    async def remove_calendar(self, request: web.Request) -> web.Response:
+        """The person deletes the calendar, with all that is in it."""
+        dialect, mailbox = self._find(request)
+        calendar = _known_calendar(mailbox, request.match_info["id"])
+        for event in [event for event in dialect.visible(mailbox) if event.get("calendar") == calendar.id]:
+            dialect.remove(mailbox, event)
+        del mailbox.calendars[calendar.id]
+        mailbox.next_serial()
         return web.Response(status=204)
 
     async def make_mailbox(self, request: web.Request) -> web.Response:
@@ -96,8 +139,8 @@ class _Control:
         type_, address = self._dialect(request).type, request.match_info["address"]
         aliases, access = body.get("aliases"), body.get("access")
         if unknown := body.keys() - {"aliases", "access"}:
-            _refuse(422, "unknown_field", f"A mailbox has no {_listed(unknown)}.")
-        if aliases is not None and not _is_texts(aliases):
+            _refuse(422, "unknown_field", f"A mailbox has no {listed(unknown)}.")
+        if aliases is not None and not is_texts(aliases):
             _refuse(422, "bad_aliases", "aliases has to be a list of addresses.")
         if access is not None and not isinstance(access, bool):
             _refuse(422, "bad_access", "access has to be true or false.")
@@ -164,7 +207,7 @@ class _Control:
     def _dialect(self, request: web.Request) -> Dialect:
         type_ = request.match_info["type"]
         if type_ not in self._dialects:
-            _refuse(404, "unknown_type", f"{type_} is not one of {_listed(self._dialects)}.")
+            _refuse(404, "unknown_type", f"{type_} is not one of {listed(self._dialects)}.")
         return self._dialects[type_]
 
     def _find(self, request: web.Request) -> tuple[Dialect, SandboxMailbox]:
@@ -197,71 +240,43 @@ async def _body(request: web.Request) -> dict[str, Any]:
     return body
 
 
-def _fields(body: dict[str, Any]) -> dict[str, Any]:
-    """The event's fields in the common shape, each checked by itself."""
-    if unknown := body.keys() - EVENT_FIELDS:
-        _refuse(422, "unknown_field", f"An event has no {_listed(unknown)}; it has {_listed(EVENT_FIELDS)}.")
-    problems = [
-        *(f"{name} has to be a string" for name in TEXTS if not isinstance(body.get(name, ""), str)),
-        *(
-            f"{name} has to be a time"
-            for name in ("start", "end")
-            if not _is_time(body.get(name, "2000-01-01"))
-        ),
-        *(["timeZone has to be an IANA name"] if not _is_zone(body.get("timeZone", "UTC")) else []),
-        *(["allDay has to be true or false"] if not isinstance(body.get("allDay", False), bool) else []),
-        *(["categories has to be a list of strings"] if not _is_texts(body.get("categories", [])) else []),
-        *(
-            [f"showAs has to be one of {_listed(SHOW_AS)}"]
-            if body.get("showAs", "busy") not in SHOW_AS
-            else []
-        ),
-        *(
-            ["reminderMinutes has to be a number or null"]
-            if not isinstance(body.get("reminderMinutes", 0), int | None)
-            else []
-        ),
-    ]
-    if problems:
-        _refuse(422, "bad_event", "; ".join(problems) + ".")
-    return body
+def _event_fields(mailbox: SandboxMailbox, body: dict[str, Any]) -> dict[str, Any]:
+    """The fields in the common shape; a calendar that they name is one of the mailbox's."""
+    try:
+        fields = event_fields(body)
+    except BadFields as error:
+        _refuse(422, error.code, str(error))
+    if fields.get("calendar") is not None:
+        _known_calendar(mailbox, fields["calendar"])
+    return fields
 
 
 def _check_times(event: dict[str, Any]) -> None:
-    """Start and end of a whole event are there and fit each other and ``allDay``."""
-    if not {"start", "end"} <= event.keys():
-        _refuse(422, "missing_field", "An event needs a start and an end.")
-    start, end = (datetime.fromisoformat(event[field]) for field in ("start", "end"))
-    if event["allDay"] and any(len(event[field]) != len("2000-01-01") for field in ("start", "end")):
-        _refuse(422, "bad_event", "start and end of an all-day event have to be dates, the end exclusive.")
-    zone = ZoneInfo(event["timeZone"])
-    start, end = (time if time.tzinfo else time.replace(tzinfo=zone) for time in (start, end))
-    if end < start or (event["allDay"] and end == start):
-        _refuse(422, "bad_event", "The end has to be after the start.")
-
-
-def _is_time(value: object) -> bool:
     try:
-        datetime.fromisoformat(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return False
-    return True
+        check_times(event)
+    except BadFields as error:
+        _refuse(422, error.code, str(error))
 
 
-def _is_zone(value: object) -> bool:
-    try:
-        ZoneInfo(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OSError, KeyError):
-        return False
-    return True
+def _known_calendar(mailbox: SandboxMailbox, id_: str) -> SandboxCalendar:
+    found = mailbox.calendars.get(id_)
+    if found is None:
+        _refuse(404, "no_such_calendar", f"There is no calendar {id_} in {mailbox.address}.")
+    return found
 
 
-def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+def _name(body: dict[str, Any]) -> str:
+    """The name that a calendar is to have."""
+    if unknown := body.keys() - {"name"}:
+        _refuse(422, "unknown_field", f"A calendar has no {listed(unknown)}.")
+    name = body.get("name")
+    if not isinstance(name, str) or not name.strip():
+        _refuse(422, "bad_name", "name has to be the calendar's name.")
+    return name
 
 
-def _listed(names: object) -> str:
-    return ", ".join(sorted(names))  # type: ignore[call-overload]
+def _calendar(calendar: SandboxCalendar, events: int) -> dict[str, Any]:
+    return {"id": calendar.id, "name": calendar.name, "isDefault": False, "events": events}
 
 
 def _described(fault: Fault) -> dict[str, Any]:

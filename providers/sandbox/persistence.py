@@ -85,5 +85,6 @@ class StateFile:
 
 
 def _fingerprint(mailbox: SandboxMailbox) -> Fingerprint:
-    """Differs after every change; ``serial`` grows with each change of an event."""
-    return (mailbox.serial, len(mailbox.events), mailbox.access, mailbox.gone, *mailbox.aliases)
+    """Differs after every change; ``serial`` grows with each change of an event or a calendar."""
+    counts = (len(mailbox.events), len(mailbox.calendars))
+    return (mailbox.serial, *counts, mailbox.access, mailbox.gone, *mailbox.aliases)
