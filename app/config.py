@@ -10,7 +10,6 @@ import re
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -20,6 +19,7 @@ import platformdirs
 from msgspec import inspect
 
 from app.errors import RoosterError
+from app.sources.settings import SourceSettings
 from providers.settings import (
     EwsSettings,
     FilePath,
@@ -76,24 +76,6 @@ class Providers(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ews: EwsSettings | None = None
     o365: O365Settings | None = None
     googlecalendar: GoogleSettings | None = None
-
-
-class SourceSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[sources]``: which private networks sources may reach."""
-
-    allowed_networks: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for network in self.allowed_networks:
-            try:
-                ip_network(network)
-            except ValueError as error:
-                raise ValueError(f"allowed_networks: {error}") from None
-
-    @property
-    def networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
-        """The allowed networks, parsed."""
-        return tuple(ip_network(network) for network in self.allowed_networks)
 
 
 class TimetableSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
