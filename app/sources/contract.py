@@ -40,7 +40,6 @@ __all__ = [
     "RunEvent",
     "RunIdentity",
     "Sources",
-    "Target",
     "Throttled",
     "Webhook",
 ]
@@ -204,16 +203,6 @@ class RunIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """From 1; a run that was lost with its worker begins anew, so that events may come twice."""
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """Where events go, and what they are signed with. Its repr shows neither."""
-
-    url: str
-    secret: str
-
-    def __repr__(self) -> str:
-        return "Target()"
-
-
 class Webhook(Protocol):
     """Where the events of one run go. One at a time, in order: the next is sent once the last was taken."""
 
@@ -235,5 +224,5 @@ class Sources(Protocol):
 
     integrations: Mapping[str, Integration]
 
-    def webhook(self, target: Target, run: RunIdentity) -> AbstractAsyncContextManager[Webhook]:
-        """The webhook of one run."""
+    def webhook(self, run: RunIdentity) -> AbstractAsyncContextManager[Webhook | None]:
+        """The webhook, for one run; None where none is configured ([sources.webhook])."""
