@@ -11,6 +11,7 @@ from providers.contract import Marker
 
 __all__ = [
     "ATTEMPT",
+    "CALENDAR",
     "EVENT",
     "INSTANCE",
     "NAMES",
@@ -29,6 +30,9 @@ SYNCHRONIZATION = "RoosterSynchronization"
 EVENT = "RoosterEvent"
 ATTEMPT = "RoosterAttempt"
 NAMES = (INSTANCE, SYNCHRONIZATION, EVENT, ATTEMPT)
+
+CALENDAR = "RoosterCalendar"
+"""Of a calendar that we made, beside ``INSTANCE``: the name that it was made with."""
 
 MAX_EVENT_LENGTH = 255
 """EWS FindItem returns at most 255 characters of a string property."""

@@ -66,7 +66,8 @@ class _Control:
 
     async def list_events(self, request: web.Request) -> web.Response:
         dialect, mailbox = self._find(request)
-        return web.json_response({"events": [dialect.describe(e) for e in dialect.visible(mailbox)]})
+        events = [dialect.describe(mailbox, native) for native in dialect.visible(mailbox)]
+        return web.json_response({"events": events})
 
     async def add_event(self, request: web.Request) -> web.Response:
         dialect, mailbox = self._find(request)
@@ -77,7 +78,7 @@ class _Control:
             event = {**NEW_EVENT, **_event_fields(mailbox, body)}
             _check_times(event)
             native = dialect.create(mailbox, event)
-        return web.json_response(dialect.describe(native), status=201)
+        return web.json_response(dialect.describe(mailbox, native), status=201)
 
     async def change_event(self, request: web.Request) -> web.Response:
         """Changes the given fields. With none, only the version moves on, as Exchange does on its own.
@@ -88,14 +89,14 @@ class _Control:
         dialect, mailbox = self._find(request)
         native = self._event(dialect, mailbox, request.match_info["id"])
         fields = _event_fields(mailbox, await _body(request))
-        _check_times({**dialect.describe(native), **fields})
+        _check_times({**dialect.describe(mailbox, native), **fields})
         here = native.get("calendar")
         calendar = fields.pop("calendar", here)
         if calendar != here:
             native = dialect.move(mailbox, native, calendar)
         if fields or calendar == here:
             dialect.change(mailbox, native, fields)
-        return web.json_response(dialect.describe(native))
+        return web.json_response(dialect.describe(mailbox, native))
 
     async def remove_event(self, request: web.Request) -> web.Response:
         dialect, mailbox = self._find(request)

@@ -151,7 +151,7 @@ class Dialect(Protocol):
 
     type: str
 
-    def describe(self, native: Native) -> dict[str, Any]:
+    def describe(self, mailbox: SandboxMailbox, native: Native) -> dict[str, Any]:
         """The event in the common shape."""
         ...
 

@@ -28,7 +28,7 @@ class EwsDialect:
 
     type = "ews"
 
-    def describe(self, native: Native) -> dict[str, Any]:
+    def describe(self, mailbox: SandboxMailbox, native: Native) -> dict[str, Any]:
         fields = native["fields"]
         zone = ZoneInfo(timezones.iana(fields["calendar:StartTimeZone"]))
         all_day = fields["calendar:IsAllDayEvent"]
@@ -60,7 +60,7 @@ class EwsDialect:
         return native
 
     def change(self, mailbox: SandboxMailbox, native: Native, common: dict[str, Any]) -> None:
-        before = self.describe(native)
+        before = self.describe(mailbox, native)
         fields = dict(native["fields"])
         plain = {"title": "item:Subject", "location": "calendar:Location", "allDay": "calendar:IsAllDayEvent"}
         for name, uri in plain.items():

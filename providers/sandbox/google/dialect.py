@@ -26,7 +26,7 @@ class GoogleDialect:
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
 
-    def describe(self, native: Native) -> dict[str, Any]:
+    def describe(self, mailbox: SandboxMailbox, native: Native) -> dict[str, Any]:
         private = native.get("extendedProperties", {}).get("private", {})
         overrides = native["reminders"].get("overrides", [])
         return {
@@ -49,7 +49,7 @@ class GoogleDialect:
         return self._calendar(mailbox).insert(_fields(common, {}))
 
     def change(self, mailbox: SandboxMailbox, native: Native, common: dict[str, Any]) -> None:
-        changes = _fields(common, self.describe(native))
+        changes = _fields(common, self.describe(mailbox, native))
         self._calendar(mailbox).patch(native["id"], changes, attachments=False)
 
     def copy(self, mailbox: SandboxMailbox, native: Native) -> Native:

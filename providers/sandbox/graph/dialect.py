@@ -23,7 +23,7 @@ class GraphDialect:
 
     type = TYPE
 
-    def describe(self, native: Native) -> dict[str, Any]:
+    def describe(self, mailbox: SandboxMailbox, native: Native) -> dict[str, Any]:
         native = store.full(native)
         start, end = (zones.moment(native[field], field) for field in ("start", "end"))
         all_day = native["isAllDay"]
@@ -50,7 +50,7 @@ class GraphDialect:
     def change(self, mailbox: SandboxMailbox, native: Native, common: dict[str, Any]) -> None:
         times = {"start", "end", "timeZone", "allDay"}
         if common.keys() & times:
-            shown = self.describe(native)
+            shown = self.describe(mailbox, native)
             common = {**{name: shown[name] for name in times}, **common}
         store.change(mailbox, native, checked(_given(common), creating=False), _now())
 

@@ -53,7 +53,7 @@ def visible(mailbox: SandboxMailbox) -> list[Native]:
 
 def test_a_persons_event(mailbox: SandboxMailbox) -> None:
     dialect = EwsDialect()
-    made = dialect.describe(dialect.create(mailbox, COMMON))
+    made = dialect.describe(mailbox, dialect.create(mailbox, COMMON))
     assert made.pop("id")
     assert made.pop("version")
     assert made == COMMON | {
@@ -67,16 +67,16 @@ def test_a_persons_event(mailbox: SandboxMailbox) -> None:
 def test_an_all_day_event_has_dates_and_an_exclusive_end(mailbox: SandboxMailbox) -> None:
     dialect = EwsDialect()
     days = {"start": "2026-03-29", "end": "2026-03-31", "allDay": True, "timeZone": "Europe/Amsterdam"}
-    made = dialect.describe(dialect.create(mailbox, days))
+    made = dialect.describe(mailbox, dialect.create(mailbox, days))
     assert made.items() >= {"start": "2026-03-29", "end": "2026-03-31", "allDay": True}.items()
 
 
 def test_a_person_changes_some_fields(mailbox: SandboxMailbox) -> None:
     dialect = EwsDialect()
     native = dialect.create(mailbox, COMMON)
-    before = dialect.describe(native)
+    before = dialect.describe(mailbox, native)
     dialect.change(mailbox, native, {"title": "Surgeon", "reminderMinutes": None})
-    after = dialect.describe(native)
+    after = dialect.describe(mailbox, native)
     assert after["id"] == before["id"]
     assert after.pop("version") != before.pop("version")
     assert after == before | {"title": "Surgeon", "reminderMinutes": None}
@@ -88,12 +88,12 @@ def test_a_copy_carries_the_marker_and_has_its_own_id(mailbox: SandboxMailbox) -
     copied = dialect.copy(mailbox, native)
     assert copied["id"] != native["id"]
     assert copied["fields"]["calendar:UID"] != native["fields"]["calendar:UID"]
-    one, other = dialect.describe(native), dialect.describe(copied)
+    one, other = dialect.describe(mailbox, native), dialect.describe(mailbox, copied)
     for name in ("id", "version"):
         del one[name], other[name]
     assert one == other
     dialect.change(mailbox, copied, {"title": "The copy"})
-    assert dialect.describe(native)["title"] == "Dentist"
+    assert dialect.describe(mailbox, native)["title"] == "Dentist"
 
 
 def test_a_removed_event_is_gone(mailbox: SandboxMailbox) -> None:
@@ -113,7 +113,7 @@ async def test_what_a_client_made_by_ews(exchange: Exchange) -> None:
     mailbox = exchange.state.mailbox("ews", ALICE)
     assert mailbox is not None
     dialect = EwsDialect()
-    one, two = map(dialect.describe, visible(mailbox))
+    one, two = (dialect.describe(mailbox, native) for native in visible(mailbox))
     assert (one["id"], one["version"]) == made.ids[0]
     assert one["marker"] == {
         "instance": "uni.example",
@@ -122,7 +122,7 @@ async def test_what_a_client_made_by_ews(exchange: Exchange) -> None:
         "attempt": "0123456789abcdef0123456789abcdef",
     }
     assert two["marker"] is None
-    copied = dialect.describe(dialect.copy(mailbox, visible(mailbox)[0]))
+    copied = dialect.describe(mailbox, dialect.copy(mailbox, visible(mailbox)[0]))
     assert copied["marker"] == one["marker"]
 
 
@@ -143,7 +143,7 @@ async def test_a_persons_change_conflicts_with_a_clients(exchange: Exchange) -> 
     place = set_field(uri("calendar:Location"), "<t:Location>theirs</t:Location>")
     assert (await exchange.update(made, subject)).codes == ["ErrorIrresolvableConflict"]
     assert (await exchange.update(made, place)).codes == ["NoError"]
-    found = EwsDialect().describe(visible(mailbox)[0])
+    found = EwsDialect().describe(mailbox, visible(mailbox)[0])
     assert (found["title"], found["location"]) == ("Mine", "theirs")
 
 
