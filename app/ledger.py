@@ -259,15 +259,9 @@ class Ledger:
         async with self.transaction() as (connection, wake):
             await connection.execute(query("ledger.mark_unlinks"), self.mailbox_id, now)
             await connection.execute(query("ledger.hold"), self.mailbox_id, now, guard_share, guard_events)
-            for name in (
-                "rest_unlinked",
-                "adopt",
-                "plan_changes",
-                "plan_removals",
-                "drop_unsent",
-                "plan_creates",
-            ):
-                await connection.execute(query(f"ledger.{name}"), self.mailbox_id)
+            await connection.execute(query("ledger.rest_unlinked"), self.mailbox_id)
+            for name in ("adopt", "plan_changes", "plan_removals", "drop_unsent", "plan_creates"):
+                await connection.execute(query(f"ledger.{name}"), self.mailbox_id, now)
         return wake
 
     async def pending(self, limit: int, now: datetime) -> int:

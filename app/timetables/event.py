@@ -180,6 +180,12 @@ def content_hash(event: Event) -> bytes:
         data += _named(b"status", event.status)
     if event.show_as != "busy":
         data += _named(b"showAs", event.show_as)
+    if event.reminder is not None:
+        data += _named(b"reminder", str(event.reminder))
+    if event.privacy is not None:
+        data += _named(b"privacy", event.privacy)
+    for category, colour in sorted(event.colours.items()):
+        data += _named(b"coloured", category) + _named(b"colour", colour)
     return sha256(data).digest()[:16]
 
 

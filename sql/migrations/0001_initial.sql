@@ -68,12 +68,22 @@ CREATE INDEX synchronizations_username ON synchronizations (username, type);
 CREATE INDEX synchronizations_mailbox ON synchronizations (mailbox_id);
 CREATE INDEX synchronizations_current ON synchronizations (id) WHERE unlinked_at IS NULL;
 
+-- Calendars that we made, or are to make, in a mailbox besides its default one.
+CREATE TABLE calendars (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    mailbox_id bigint NOT NULL REFERENCES mailboxes,
+    name text NOT NULL,                          -- as it was made; the person may call it something else
+    remote_id text,                              -- null: not there yet, or not any more
+    UNIQUE (mailbox_id, name)
+);
+
 -- The ledger: every event that we put into a mailbox, are about to put there, or may have put there.
 -- A row is committed before the provider hears of what it says, and goes when the event is known to be gone.
 CREATE TABLE ledger (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     synchronization_id bigint NOT NULL REFERENCES synchronizations,
     mailbox_id bigint NOT NULL REFERENCES mailboxes,
+    calendar_id bigint REFERENCES calendars,     -- null: the default one
     uid text NOT NULL,
     state text NOT NULL CHECK (state IN ('creating', 'present', 'updating', 'deleting', 'refused')),
     -- Identity in the mailbox.
@@ -105,13 +115,18 @@ CREATE UNIQUE INDEX ledger_event ON ledger (synchronization_id, uid);
 CREATE INDEX ledger_work ON ledger (mailbox_id, state) WHERE state <> 'present';
 CREATE INDEX ledger_unknown ON ledger (mailbox_id) WHERE sent_at IS NOT NULL;
 CREATE INDEX ledger_mailbox ON ledger (mailbox_id, uid);
+CREATE INDEX ledger_calendar ON ledger (calendar_id) WHERE calendar_id IS NOT NULL;
 
 -- Creates believed lost that may yet arrive: looked for later, and taken out if they did.
 CREATE TABLE lost_creates (
     attempt uuid PRIMARY KEY,
     mailbox_id bigint NOT NULL REFERENCES mailboxes,
+    calendar_id bigint REFERENCES calendars ON DELETE CASCADE,
     checks integer NOT NULL DEFAULT 0,
-    check_at timestamptz NOT NULL
+    check_at timestamptz,                        -- null: looked for often enough; a reading may still find it
+    -- The event that it has made after all, noted before that is taken out: a copy that the person made of it has
+    -- the same attempt, and must not be taken for it when the one that is ours is gone.
+    remote_id text
 );
 
 CREATE INDEX lost_creates_mailbox ON lost_creates (mailbox_id, check_at);

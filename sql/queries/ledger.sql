@@ -1,9 +1,11 @@
 -- name: unknown
 -- What was sent from mailbox $1 and never answered: the truth about it is to be found.
-SELECT id, state, attempt, remote_id, content, sent_content
-FROM ledger
-WHERE mailbox_id = $1 AND sent_at IS NOT NULL
-ORDER BY id;
+SELECT
+    l.id, l.state, l.attempt, l.remote_id, l.content, l.sent_content, l.calendar_id, c.remote_id AS calendar
+FROM ledger AS l
+LEFT JOIN calendars AS c ON c.id = l.calendar_id
+WHERE l.mailbox_id = $1 AND l.sent_at IS NOT NULL
+ORDER BY l.id;
 
 -- name: settle_carried_out
 -- These creates and updates ($1) had been carried out: the event is there under the id $2. In which version it held
@@ -26,8 +28,8 @@ WHERE id = ANY($1::bigint[]);
 -- These creates ($1) cannot be seen, but might yet arrive: each gets a new attempt, and the old one is looked for
 -- again from $2 on.
 WITH lost AS (
-    INSERT INTO lost_creates (attempt, mailbox_id, check_at)
-    SELECT attempt, mailbox_id, $2 FROM ledger WHERE id = ANY($1::bigint[])
+    INSERT INTO lost_creates (attempt, mailbox_id, calendar_id, check_at)
+    SELECT attempt, mailbox_id, calendar_id, $2 FROM ledger WHERE id = ANY($1::bigint[])
 )
 
 UPDATE ledger
@@ -46,7 +48,10 @@ WHERE ledger.id = found.id;
 
 -- name: lost
 -- Creates believed lost in mailbox $1 that are to be looked for at $2.
-SELECT attempt, remote_id FROM lost_creates WHERE mailbox_id = $1 AND check_at <= $2;
+SELECT l.attempt, l.remote_id, l.calendar_id, c.remote_id AS calendar
+FROM lost_creates AS l
+LEFT JOIN calendars AS c ON c.id = l.calendar_id
+WHERE l.mailbox_id = $1 AND l.check_at <= $2;
 
 -- name: lost_found
 -- The creates $1, believed lost, have made the events $2.
@@ -56,14 +61,16 @@ WHERE lost_creates.attempt = found.attempt;
 
 -- name: lost_checked
 -- The creates $1 were looked for at $2. Those that were found are taken out: an attempt is sent once, and arrives once.
--- The others are looked for again after $3, five times as long each time, until there were $4 looks.
+-- The others are looked for again after $3, five times as long each time, until there were $4 looks; what a reading of
+-- the mailbox finds after that is recognised by its row.
 WITH over AS (
-    DELETE FROM lost_creates
-    WHERE attempt = ANY($1::uuid[]) AND (remote_id IS NOT NULL OR checks + 1 >= $4)
+    DELETE FROM lost_creates WHERE attempt = ANY($1::uuid[]) AND remote_id IS NOT NULL
 )
 
-UPDATE lost_creates SET checks = checks + 1, check_at = $2::timestamptz + $3::interval * 5 ^ (checks + 1)
-WHERE attempt = ANY($1::uuid[]) AND remote_id IS NULL AND checks + 1 < $4;
+UPDATE lost_creates
+SET checks = checks + 1,
+    check_at = CASE WHEN checks + 1 < $4::integer THEN $2::timestamptz + $3::interval * 5 ^ (checks + 1) END
+WHERE attempt = ANY($1::uuid[]) AND remote_id IS NULL;
 
 -- name: mark_unlinks
 -- What the open unlinkings of mailbox $1 take out is marked as deleting, in the order in which they were accepted.
@@ -95,16 +102,11 @@ WHERE u.mailbox_id = $1 AND u.marked_at IS NOT NULL AND u.done_at IS NULL AND NO
 RETURNING u.run_id;
 
 -- name: drop_unsent
--- What nobody has sent yet from mailbox $1, and nobody wants any more, is forgotten.
+-- What nobody has sent yet from mailbox $1, and nobody wants any more at $2, is forgotten.
 DELETE FROM ledger AS l
-USING synchronizations AS s
-WHERE l.mailbox_id = $1 AND s.mailbox_id = $1 AND s.id = l.synchronization_id
-    AND l.remote_id IS NULL AND l.sent_at IS NULL
-    AND (
-        s.unlinked_at IS NOT NULL OR NOT EXISTS (
-            SELECT FROM timetable_events AS t
-            WHERE t.username = s.username AND t.uid = l.uid AND NOT t.cancelled
-        )
+WHERE l.mailbox_id = $1 AND l.remote_id IS NULL AND l.sent_at IS NULL
+    AND NOT EXISTS (
+        SELECT FROM wanted_events($1, $2) AS w WHERE w.synchronization_id = l.synchronization_id AND w.uid = l.uid
     );
 
 -- name: rest_unlinked
@@ -118,33 +120,43 @@ WHERE l.mailbox_id = $1 AND s.mailbox_id = $1 AND s.id = l.synchronization_id AN
 
 -- name: hold
 -- The guard against emptying calendars: a synchronization of mailbox $1 is held if what is to go from it at $2 is more
--- than the share $3 of its future events, and more than $4 events, unless whoever published the timetable has confirmed
--- that, or an administrator has approved it. A held one comes free by itself when its timetable is whole again.
+-- than the share $3 of its future events, and more than $4 events, unless an administrator has approved that. What is
+-- not in the timetable any more does not count if whoever published it has confirmed that; what the preferences leave
+-- out always does. A held one comes free by itself when what is wanted is whole again.
 WITH future AS (
-    SELECT s.id, count(l.id) AS events, count(l.id) FILTER (WHERE t.uid IS NULL) AS removed
+    SELECT
+        s.id, u.confirmed_revision IS NOT DISTINCT FROM u.timetable_revision AS confirmed,
+        count(l.id) AS events,
+        count(l.id) FILTER (WHERE w.uid IS NULL) AS removed,
+        count(l.id) FILTER (WHERE w.uid IS NULL AND t.uid IS NOT NULL) AS left_out
     FROM synchronizations AS s
+    LEFT JOIN users AS u USING (username)
     LEFT JOIN ledger AS l
         ON l.synchronization_id = s.id AND l.remote_id IS NOT NULL AND l.unlink_id IS NULL AND l.starts_at > $2
     LEFT JOIN timetable_events AS t ON t.username = s.username AND t.uid = l.uid AND NOT t.cancelled
+    LEFT JOIN wanted_events($1, $2) AS w ON w.synchronization_id = s.id AND w.uid = l.uid
     WHERE s.mailbox_id = $1 AND s.unlinked_at IS NULL AND s.enabled
-    GROUP BY s.id
+    GROUP BY s.id, u.username
+),
+
+counted AS (
+    SELECT id, events, left_out, CASE WHEN confirmed THEN left_out ELSE removed END AS removed FROM future
 ),
 
 decided AS (
     SELECT
         s.id,
-        NOT s.approved
-        AND u.confirmed_revision IS DISTINCT FROM u.timetable_revision
-        AND future.removed > $4::integer
-        AND future.removed > $3::float8 * future.events AS held,
+        NOT s.approved AND counted.removed > $4::integer AND counted.removed > $3::float8 * counted.events AS held,
         format(
-            'The timetable would remove %s of %s future events. Approve that by'
-            ' POST /api/v1/synchronizations/%s/approve, or publish the timetable anew.',
-            future.removed, future.events, s.id
+            '%s would remove %s of %s future events. Approve that by POST /api/v1/synchronizations/%s/approve, or %s.',
+            CASE WHEN counted.left_out < counted.removed THEN 'The timetable' ELSE 'The preferences' END,
+            counted.removed, counted.events, s.id,
+            CASE
+                WHEN counted.left_out < counted.removed THEN 'publish the timetable anew' ELSE 'change the preferences'
+            END
         ) AS reason
-    FROM future
+    FROM counted
     JOIN synchronizations AS s USING (id)
-    LEFT JOIN users AS u USING (username)
 )
 
 UPDATE synchronizations AS s
@@ -155,21 +167,19 @@ FROM decided
 WHERE s.id = decided.id AND (s.held IS DISTINCT FROM coalesce(decided.held, false) OR s.held);
 
 -- name: adopt
--- Events that a user's earlier synchronizations left in mailbox $1 and that the timetable still wants become the
--- current one's.
+-- Events that a user's earlier synchronizations left in mailbox $1 and that are still wanted at $2 become the current
+-- one's.
 WITH left_behind AS (
-    SELECT DISTINCT ON (n.id, l.uid) l.id, n.id AS synchronization_id
-    FROM synchronizations AS n
+    SELECT DISTINCT ON (w.synchronization_id, l.uid) l.id, w.synchronization_id
+    FROM wanted_events($1, $2) AS w
     JOIN synchronizations AS o
-        ON o.mailbox_id = n.mailbox_id AND o.username = n.username AND o.unlinked_at IS NOT NULL
-    JOIN ledger AS l ON l.synchronization_id = o.id AND l.mailbox_id = n.mailbox_id
-    JOIN timetable_events AS t ON t.username = n.username AND t.uid = l.uid AND NOT t.cancelled
-    WHERE n.mailbox_id = $1 AND n.unlinked_at IS NULL AND n.enabled AND NOT n.held
-        AND l.state = 'present' AND l.unlink_id IS NULL
+        ON o.mailbox_id = $1 AND o.username = w.username AND o.unlinked_at IS NOT NULL
+    JOIN ledger AS l ON l.synchronization_id = o.id AND l.mailbox_id = $1 AND l.uid = w.uid
+    WHERE w.enabled AND NOT w.held AND l.state = 'present'
         AND NOT EXISTS (
-            SELECT FROM ledger AS x WHERE x.synchronization_id = n.id AND x.uid = l.uid
+            SELECT FROM ledger AS x WHERE x.synchronization_id = w.synchronization_id AND x.uid = l.uid
         )
-    ORDER BY n.id, l.uid, o.id DESC
+    ORDER BY w.synchronization_id, l.uid, o.id DESC
 )
 
 UPDATE ledger AS l
@@ -178,57 +188,62 @@ FROM left_behind
 WHERE l.id = left_behind.id;
 
 -- name: plan_creates
--- Wanted in mailbox $1 and not in the ledger: to be created.
-INSERT INTO ledger (synchronization_id, mailbox_id, uid, state)
-SELECT s.id, s.mailbox_id, t.uid, 'creating'
-FROM synchronizations AS s
-JOIN timetable_events AS t ON t.username = s.username AND NOT t.cancelled
-WHERE s.mailbox_id = $1 AND s.unlinked_at IS NULL AND s.enabled AND NOT s.held
+-- Wanted in mailbox $1 at $2 and not in the ledger: to be created.
+INSERT INTO ledger (synchronization_id, mailbox_id, calendar_id, uid, state)
+SELECT w.synchronization_id, $1, w.calendar_id, w.uid, 'creating'
+FROM wanted_events($1, $2) AS w
+WHERE w.enabled AND NOT w.held AND NOT w.past
     AND NOT EXISTS (
-        SELECT FROM ledger AS l WHERE l.synchronization_id = s.id AND l.uid = t.uid
+        SELECT FROM ledger AS l WHERE l.synchronization_id = w.synchronization_id AND l.uid = w.uid
     );
 
 -- name: plan_changes
--- Wanted in mailbox $1 and in the ledger, but not as it should be: to be created, updated, or left as it is again.
+-- Wanted in mailbox $1 at $2 and in the ledger, but not as it should be: to be created, updated, taken out of the
+-- calendar that it is not wanted in any more, or left as it is again.
 WITH wanted AS (
-    SELECT l.id, CASE
+    SELECT l.id, w.calendar_id, CASE
         WHEN l.remote_id IS NULL THEN 'creating'
-        WHEN l.content_hash = t.content_hash THEN 'present'
+        WHEN l.calendar_id IS DISTINCT FROM w.calendar_id THEN 'deleting'
+        WHEN l.content_hash = w.content_hash THEN 'present'
         ELSE 'updating'
     END AS state
-    FROM synchronizations AS s
-    JOIN timetable_events AS t ON t.username = s.username AND NOT t.cancelled
-    JOIN ledger AS l ON l.synchronization_id = s.id AND l.uid = t.uid
-    WHERE s.mailbox_id = $1 AND s.unlinked_at IS NULL AND s.enabled AND NOT s.held
+    FROM wanted_events($1, $2) AS w
+    JOIN ledger AS l ON l.synchronization_id = w.synchronization_id AND l.uid = w.uid
+    WHERE w.enabled AND NOT w.held
         AND l.sent_at IS NULL AND l.unlink_id IS NULL
-        AND (l.state <> 'refused' OR l.refused_hash IS DISTINCT FROM t.content_hash)
+        AND (l.state <> 'refused' OR l.refused_hash IS DISTINCT FROM w.content_hash)
 )
 
 UPDATE ledger AS l
-SET state = wanted.state, tries = 0, retry_at = NULL, refused_hash = NULL, error_code = NULL, error = NULL
+SET state = wanted.state, tries = 0, retry_at = NULL, refused_hash = NULL, error_code = NULL, error = NULL,
+    calendar_id = CASE WHEN wanted.state = 'creating' THEN wanted.calendar_id ELSE l.calendar_id END
 FROM wanted
-WHERE l.id = wanted.id AND l.state <> wanted.state;
+WHERE l.id = wanted.id AND (
+    l.state <> wanted.state OR (wanted.state = 'creating' AND l.calendar_id IS DISTINCT FROM wanted.calendar_id)
+);
 
 -- name: plan_removals
--- In mailbox $1 by the ledger, and not wanted any more: to be deleted.
+-- In mailbox $1 by the ledger, and not wanted any more at $2: to be deleted.
 UPDATE ledger AS l
 SET state = 'deleting', tries = 0, retry_at = NULL
 FROM synchronizations AS s
 WHERE l.mailbox_id = $1 AND s.mailbox_id = $1 AND s.id = l.synchronization_id AND s.unlinked_at IS NULL AND s.enabled AND NOT s.held
     AND l.state <> 'deleting' AND l.sent_at IS NULL AND l.remote_id IS NOT NULL
     AND NOT EXISTS (
-        SELECT FROM timetable_events AS t
-        WHERE t.username = s.username AND t.uid = l.uid AND NOT t.cancelled
+        SELECT FROM wanted_events($1, $2) AS w WHERE w.synchronization_id = l.synchronization_id AND w.uid = l.uid
     );
 
 -- name: pending
--- How many operations of mailbox $1 could be sent at $3; counts no further than $2.
+-- How many operations of mailbox $1 could be sent at $3; counts no further than $2. What belongs into a calendar that is
+-- not there waits for that.
 SELECT count(*) FROM (
     SELECT FROM ledger AS l
     JOIN synchronizations AS s ON s.id = l.synchronization_id
+    LEFT JOIN calendars AS c ON c.id = l.calendar_id
     WHERE l.mailbox_id = $1 AND l.state IN ('creating', 'updating', 'deleting') AND l.sent_at IS NULL
         AND (l.retry_at IS NULL OR l.retry_at <= $3)
         AND (l.unlink_id IS NOT NULL OR (s.unlinked_at IS NULL AND s.enabled AND NOT s.held))
+        AND (l.calendar_id IS NULL OR c.remote_id IS NOT NULL)
     LIMIT $2
 ) AS ready;
 
@@ -236,16 +251,18 @@ SELECT count(*) FROM (
 -- The next at most $2 operations of mailbox $1 are noted as sent at $3, before the provider hears of them: deletions
 -- first, then updates, then what begins soonest.
 WITH work AS (
-    SELECT l.id, t.content, t.content_hash
+    SELECT l.id, w.content, w.content_hash, c.remote_id AS calendar
     FROM ledger AS l
     JOIN synchronizations AS s ON s.id = l.synchronization_id
-    LEFT JOIN timetable_events AS t
-        ON t.username = s.username AND t.uid = l.uid AND NOT t.cancelled AND l.state <> 'deleting'
+    LEFT JOIN calendars AS c ON c.id = l.calendar_id
+    LEFT JOIN wanted_events($1, $3) AS w
+        ON w.synchronization_id = l.synchronization_id AND w.uid = l.uid AND l.state <> 'deleting'
     WHERE l.mailbox_id = $1 AND l.state IN ('creating', 'updating', 'deleting') AND l.sent_at IS NULL
         AND (l.retry_at IS NULL OR l.retry_at <= $3)
         AND (l.unlink_id IS NOT NULL OR (s.unlinked_at IS NULL AND s.enabled AND NOT s.held))
-        AND (l.state = 'deleting' OR t.uid IS NOT NULL)
-    ORDER BY array_position(ARRAY['deleting', 'updating', 'creating'], l.state), t.starts_at, l.id
+        AND (l.state = 'deleting' OR w.uid IS NOT NULL)
+        AND (l.calendar_id IS NULL OR c.remote_id IS NOT NULL)
+    ORDER BY array_position(ARRAY['deleting', 'updating', 'creating'], l.state), w.starts_at, l.id
     LIMIT $2
 )
 
@@ -256,7 +273,7 @@ SET sent_at = $3, sent_content = work.content, sent_hash = work.content_hash,
 FROM work
 WHERE l.id = work.id
 RETURNING l.id, l.state, l.synchronization_id, l.uid, l.attempt, l.remote_id, l.remote_version,
-    l.content, l.possible, l.sent_content, l.tries, l.drift;
+    l.content, l.possible, l.sent_content, l.tries, l.drift, l.calendar_id, work.calendar;
 
 -- name: written
 -- The provider has created or updated these ($1): they have the id $2 and the version $3 now.
