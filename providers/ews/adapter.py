@@ -7,7 +7,17 @@ from hashlib import sha256
 from typing import TypeVar
 from uuid import UUID
 
-from providers.contract import Clock, Mailbox, Operation, Outcome, ProviderError, Quota, RemoteEvent
+from providers.contract import (
+    Clock,
+    Mailbox,
+    Operation,
+    Outcome,
+    Permit,
+    ProviderError,
+    Quota,
+    RemoteEvent,
+    always,
+)
 from providers.ews.apply import apply
 from providers.ews.calendar import Calendar
 from providers.ews.outcomes import FAILURES, no_right_to_write, read_outcome
@@ -75,10 +85,12 @@ class EwsAdapter:
             raise ProviderError(no_right_to_write())
         return Mailbox(address=address, identity=folder.id)
 
-    async def apply(self, mailbox: Mailbox, operations: Sequence[Operation]) -> list[Outcome]:
+    async def apply(
+        self, mailbox: Mailbox, operations: Sequence[Operation], permit: Permit = always
+    ) -> list[Outcome]:
         if len(operations) > self.batch:
             raise ValueError(f"{len(operations)} operations, where {self.batch} are the most")
-        calendar = self._calendar(mailbox.address)
+        calendar = self._calendar(mailbox.address, mailbox.calendar, permit)
         return await self._run(
             mailbox.address, lambda: apply(calendar, operations, self._clock, delegate=self._delegate)
         )
@@ -109,8 +121,8 @@ class EwsAdapter:
         for endpoint in self._endpoints.values():
             endpoint.close()
 
-    def _calendar(self, address: str) -> Calendar:
-        return Calendar(address, self._endpoints[self.account(address)], self._access_type)
+    def _calendar(self, address: str, folder_id: str | None = None, permit: Permit = always) -> Calendar:
+        return Calendar(address, self._endpoints[self.account(address)], self._access_type, folder_id, permit)
 
     async def _run(self, address: str, function: Callable[[], T]) -> T:
         threads = self._threads[self.account(address)]

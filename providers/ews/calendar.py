@@ -19,18 +19,18 @@ from exchangelib.items import (
     SOFT_DELETE,
     CalendarItem,
 )
-from exchangelib.properties import DistinguishedFolderId, ItemId, Mailbox
+from exchangelib.properties import DistinguishedFolderId, FolderId, ItemId, Mailbox
 from exchangelib.services import CreateItem, DeleteItem, FindItem, GetFolder, UpdateItem
 from lxml import etree
 
-from providers.contract import RemoteEvent
+from providers.contract import Permit, RemoteEvent, always
 from providers.ews.items import MARKER_FIELDS, AnyOf, OwnedItem
 from providers.ews.outcomes import not_found
 from providers.ews.reading import ALL_FIELDS, FoundItem, GetItemAsText, read_found, read_item
 from providers.ews.session import Endpoint, MailboxAccount
 from providers.ews.soap import MNS, TNS, Answer, Fault, Malformed, read
 
-__all__ = ["Calendar", "Folder"]
+__all__ = ["Calendar", "Folder", "default_calendar"]
 
 PAGE = 250
 """Items that one FindItem with a restriction returns."""
@@ -61,14 +61,23 @@ class _Page(msgspec.Struct, frozen=True):
 
 
 class Calendar:
-    """The default calendar of a mailbox.
+    """A calendar of a mailbox: the default one, unless a folder's id is given.
 
     Nobody ever gets mail from anything done here: no attendees, and every write says SendToNone.
+    ``permit`` is called right before each request that writes.
     """
 
-    def __init__(self, address: str, endpoint: Endpoint, access_type: str) -> None:
+    def __init__(
+        self,
+        address: str,
+        endpoint: Endpoint,
+        access_type: str,
+        folder_id: str | None = None,
+        permit: Permit = always,
+    ) -> None:
         self._account = MailboxAccount(address, endpoint, access_type)
-        self._folder = DistinguishedFolderId(id="calendar", mailbox=Mailbox(email_address=address))
+        self._permit = permit
+        self._folder = FolderId(id=folder_id) if folder_id else default_calendar(address)
 
     def folder(self) -> Folder:
         """The folder itself, which proves that it is there and can be seen.
@@ -95,6 +104,7 @@ class Calendar:
         """CreateItem, one answer an item."""
         content = self._account.post(
             CreateItem,
+            self._permit,
             items=items,
             folder=self._folder,
             message_disposition=SAVE_ONLY,
@@ -111,6 +121,7 @@ class Calendar:
         """
         content = self._account.post(
             UpdateItem,
+            self._permit,
             items=items,
             conflict_resolution=ALWAYS_OVERWRITE if overwrite else NEVER_OVERWRITE,
             message_disposition=SAVE_ONLY,
@@ -128,6 +139,7 @@ class Calendar:
         """
         content = self._account.post(
             DeleteItem,
+            self._permit,
             items=[ItemId(*item_id) for item_id in ids],
             delete_type=SOFT_DELETE,
             send_meeting_cancellations=SEND_TO_NONE,
@@ -203,6 +215,11 @@ class Calendar:
         )
         (answer,) = _good(read(content, "FindItem", 1))
         return _read_page(answer.message, offset)
+
+
+def default_calendar(address: str) -> DistinguishedFolderId:
+    """The default calendar of the mailbox with this address."""
+    return DistinguishedFolderId(id="calendar", mailbox=Mailbox(email_address=address))
 
 
 def _good(answers: list[Answer]) -> list[Answer]:

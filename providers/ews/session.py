@@ -25,6 +25,7 @@ from requests.auth import HTTPBasicAuth
 from spnego.exceptions import SpnegoError
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, SSLError
 
+from providers.contract import Permit, always
 from providers.ews.tokens import Tokens
 
 __all__ = [
@@ -159,18 +160,20 @@ class Endpoint(BaseProtocol):  # type: ignore[misc]
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         return session
 
-    def post(self, envelope: bytes, anchor: str) -> bytes:
+    def post(self, envelope: bytes, anchor: str, permit: Permit = always) -> bytes:
         """Post a SOAP envelope, once, and return the SOAP answer.
 
-        ``anchor`` is the mailbox, by which Exchange routes. Raises NotSent, Untrusted, NoAnswer,
-        HttpStatus, TokenRefused, NoToken.
+        ``anchor`` is the mailbox, by which Exchange routes. ``permit`` is called last of all, when there
+        is nothing left but to hand the request to the network; what it raises propagates, and nothing is
+        sent. Raises NotSent, Untrusted, NoAnswer, HttpStatus, TokenRefused, NoToken.
         """
         headers = {"X-AnchorMailbox": anchor} if anchor.isascii() else {}
         token = self._tokens.get() if self._tokens else None
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        try:
-            with self._session() as session:
+        with self._session() as session:
+            permit()
+            try:
                 response = session.post(
                     self.service_endpoint,
                     data=envelope,
@@ -178,10 +181,10 @@ class Endpoint(BaseProtocol):  # type: ignore[misc]
                     allow_redirects=False,
                     timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
                 )
-        except requests.exceptions.RequestException as error:
-            raise _failure(error) from error
-        except (KeyError, PermissionError, SpnegoError) as error:  # requests-ntlm: no usable challenge
-            raise HttpStatus(401) from error
+            except requests.exceptions.RequestException as error:
+                raise _failure(error) from error
+            except (KeyError, PermissionError, SpnegoError) as error:  # requests-ntlm: no usable challenge
+                raise HttpStatus(401) from error
         if response.status_code == 200 or (response.status_code == 500 and _is_xml(response.content)):
             return response.content  # a SOAP fault comes with status 500 (SOAP 1.1, section 6.2)
         if self._tokens and token and response.status_code == 401:
@@ -229,8 +232,8 @@ class MailboxAccount(Account):  # type: ignore[misc]
     def primary_smtp_address(self) -> str:
         return self.address
 
-    def post(self, service: type[EWSAccountService], **payload: Any) -> bytes:
-        """Have exchangelib's service write the request, post it once, and return the answer."""
+    def post(self, service: type[EWSAccountService], permit: Permit = always, **payload: Any) -> bytes:
+        """Have exchangelib's service write the request, post it once by ``permit``, and return the answer."""
         call = service(account=self)
         envelope = call.wrap(call.get_payload(**payload), VERSION.api_version)
-        return self.protocol.post(envelope, self.address)
+        return self.protocol.post(envelope, self.address, permit)

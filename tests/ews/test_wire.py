@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import logging
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -402,6 +403,26 @@ async def test_an_authority_that_gives_no_token_refuses_the_account(tmp_path: Pa
 
     assert isinstance(outcome, Refused)
     assert (outcome.scope, outcome.code) == ("account", "invalid_client")
+    assert server.received == []
+
+
+async def test_a_permit_is_asked_for_when_all_is_ready_to_be_sent(tmp_path: Path):
+    """After the token, which may take long; in the thread that sends."""
+    authority = Authority()
+    tokens: list[int] = []
+    threads: list[str] = []
+
+    def permit() -> None:
+        tokens.append(len(authority.asked))
+        threads.append(threading.current_thread().name)
+        raise KeyError("the lease is lost")
+
+    async with exchange(tmp_path, routes=authority.routes, **OAUTH) as (adapter, server):
+        with pytest.raises(KeyError, match="the lease is lost"):
+            await adapter.apply(ALICE, [CREATE], permit)
+
+    assert tokens == [1]
+    assert threads[0].startswith("ews")
     assert server.received == []
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from lxml import etree
 
-from providers.contract import Event, Mailbox, Marker, Update
+from providers.contract import Event, Mailbox, Marker, Permit, Update, always
 from providers.ews.adapter import EwsAdapter
 from providers.ews.session import Endpoint
 from tests.clock import SettableClock
@@ -46,7 +46,8 @@ class ScriptedEndpoint(Endpoint):
         self.requests: list[etree._Element] = []
         self.envelopes: list[bytes] = []
 
-    def post(self, envelope: bytes, anchor: str) -> bytes:
+    def post(self, envelope: bytes, anchor: str, permit: Permit = always) -> bytes:
+        permit()
         self.envelopes.append(envelope)
         request = etree.fromstring(envelope).find(f"{S}Body")[0]
         self.requests.append(request)
