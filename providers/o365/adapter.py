@@ -13,12 +13,14 @@ from providers.contract import (
     Mailbox,
     Operation,
     Outcome,
+    Permit,
     ProviderError,
     Quota,
     Refused,
     RemoteEvent,
     Throttled,
     Unknown,
+    always,
 )
 from providers.o365 import outcomes, reading
 from providers.o365.apply import Application
@@ -82,11 +84,12 @@ class GraphAdapter:
             raise ProviderError(outcomes.no_answer(NoAnswer("calendar_without_id")))
         return Mailbox(address=address, identity=body["id"])
 
-    async def apply(self, mailbox: Mailbox, operations: Sequence[Operation]) -> list[Outcome]:
+    async def apply(
+        self, mailbox: Mailbox, operations: Sequence[Operation], permit: Permit = always
+    ) -> list[Outcome]:
         """As the contract says: one request for one operation, else one ``$batch``; see ``Application``."""
-        return await Application(
-            self._graph, self._clock, mailbox.address, operations, partial(self._created_before, mailbox)
-        ).run()
+        look_up = partial(self._created_before, mailbox)
+        return await Application(self._graph, self._clock, mailbox.address, operations, look_up, permit).run()
 
     async def find(self, mailbox: Mailbox, instance: str, attempts: Sequence[UUID]) -> list[RemoteEvent]:
         """As the contract says: a search for each attempt, twenty in a request."""

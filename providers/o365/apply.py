@@ -2,7 +2,18 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from providers.contract import Clock, Create, Delete, Done, Operation, Outcome, ProviderError, Update
+from providers.contract import (
+    Clock,
+    Create,
+    Delete,
+    Done,
+    Operation,
+    Outcome,
+    Permit,
+    ProviderError,
+    Update,
+    always,
+)
 from providers.o365 import outcomes
 from providers.o365.batch import CONCURRENT, fitting
 from providers.o365.events import create_request, delete_request
@@ -26,10 +37,17 @@ class Application:
     """
 
     def __init__(
-        self, graph: Graph, clock: Clock, address: str, operations: Sequence[Operation], look_up: LookUp
+        self,
+        graph: Graph,
+        clock: Clock,
+        address: str,
+        operations: Sequence[Operation],
+        look_up: LookUp,
+        permit: Permit,
     ) -> None:
         self._graph = graph
         self._clock = clock
+        self._permit = permit
         self._address = address
         self._look_up = look_up
         self._left = dict(enumerate(operations))
@@ -58,7 +76,7 @@ class Application:
 
     async def _read(self) -> None:
         requests = {n: event_request(self._address, self._update(n).id) for n in sorted(self._unread)}
-        for number, answer in (await self._send(requests)).items():
+        for number, answer in (await self._send(requests, always)).items():
             self._unread.discard(number)
             failure = outcomes.of_event_read(answer, self._clock())
             if failure is not None:
@@ -79,7 +97,7 @@ class Application:
                 requests[number] = request
         if not requests:
             return
-        answers = await self._send(requests)
+        answers = await self._send(requests, self._permit)
         for number, answer in answers.items():
             operation = self._left[number]
             if isinstance(operation, Update) and number not in self._held and outcomes.has_moved_on(answer):
@@ -97,12 +115,12 @@ class Application:
                 if number in self._left and number not in self._held and request.version is not None
             }
 
-    async def _send(self, requests: dict[int, Request]) -> dict[int, Answer]:
+    async def _send(self, requests: dict[int, Request], permit: Permit) -> dict[int, Answer]:
         """The answers to those that were carried out. What got none has its outcome already."""
         numbers = list(requests)[: fitting(list(requests.values()), chained=self._chained)]
         try:
             sent = [requests[number] for number in numbers]
-            answers = await self._graph.send_together(sent, chained=self._chained)
+            answers = await self._graph.send_together(sent, chained=self._chained, permit=permit)
         except NoAnswer as error:
             self._settle_all(numbers, outcomes.no_answer(error))
             return {}

@@ -2,14 +2,16 @@
 
 import ssl
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
+from aiohttp.connector import Connection
 from yarl import URL
 
-from providers.contract import ProviderError
+from providers.contract import Permit, ProviderError, always
 from providers.o365 import outcomes
 from providers.o365.auth import Tokens
 from providers.o365.batch import items, unbatch
@@ -20,6 +22,28 @@ __all__ = ["Graph"]
 
 TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=10)
 """A chained batch of twenty takes as long as its items one after the other."""
+
+_PERMIT: ContextVar[Permit] = ContextVar("permit")
+"""Of the request that is being sent: aiohttp has no other way to tell its ``ClientRequest``."""
+
+
+class _NotPermitted(Exception):
+    """Carries what the permit raised past aiohttp, which takes some errors for its own."""
+
+    def __init__(self, raised: BaseException) -> None:
+        super().__init__()
+        self.raised = raised
+
+
+class _PermittedRequest(aiohttp.ClientRequest):
+    """Asks for its permit with a connection in hand: what is left is to write to that."""
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        try:
+            _PERMIT.get()()
+        except BaseException as error:
+            raise _NotPermitted(error) from error
+        return await super().send(conn)
 
 
 class Graph:
@@ -35,16 +59,19 @@ class Graph:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=settings.ca_file)),
             timeout=TIMEOUT,
+            request_class=_PermittedRequest,
             headers=PREFERENCES | {"Accept": "application/json"},
         )
 
-    async def send(self, request: Request) -> Answer:
+    async def send(self, request: Request, permit: Permit = always) -> Answer:
         """One request by itself.
 
+        ``permit`` is asked each time that the request goes out, right before; what it raises is raised.
         Raises ``NoAnswer``, and ``ProviderError`` if nothing was sent: for want of a token, or as the
         server's certificate is not trusted.
         """
-        return await self._send(request.method, self._root + request.path, request.body, request.headers)
+        url = self._root + request.path
+        return await self._send(request.method, url, request.body, request.headers, permit)
 
     async def follow(self, link: str) -> Answer:
         """The page behind an ``@odata.nextLink``, taken verbatim as Graph asks for.
@@ -53,9 +80,11 @@ class Graph:
         """
         if urlsplit(link)[:2] != urlsplit(self._root)[:2]:
             raise NoAnswer("foreign_next_link")
-        return await self._send("GET", link, None, {})
+        return await self._send("GET", link, None, {}, always)
 
-    async def send_together(self, requests: Sequence[Request], *, chained: bool) -> list[Answer | None]:
+    async def send_together(
+        self, requests: Sequence[Request], *, chained: bool, permit: Permit = always
+    ) -> list[Answer | None]:
         """Requests for one mailbox in one HTTP request; an answer to each, in their order.
 
         ``chained``, at most ``MAX_BATCH``: each depends on the one before, as only so few at a time get
@@ -65,9 +94,9 @@ class Graph:
         ``send``.
         """
         if len(requests) == 1:
-            return [await self.send(requests[0])]
+            return [await self.send(requests[0], permit)]
         batch = {"requests": items(requests, chained=chained)}
-        answer = await self._send("POST", self._root + "/$batch", batch, {})
+        answer = await self._send("POST", self._root + "/$batch", batch, {}, permit)
         if answer.status != 200:
             return [answer] * len(requests)
         return unbatch(answer, len(requests))
@@ -78,9 +107,10 @@ class Graph:
         await self._tokens.close()
 
     async def _send(
-        self, method: str, url: str, body: dict[str, Any] | None, headers: dict[str, str]
+        self, method: str, url: str, body: dict[str, Any] | None, headers: dict[str, str], permit: Permit
     ) -> Answer:
         token = await self._tokens.get()
+        _PERMIT.set(permit)
         answer = await self._send_once(method, url, body, headers, token)
         if answer.status == 401:
             # Revoked or expired early. Graph checks the token before it does anything.
@@ -106,6 +136,8 @@ class Graph:
                     headers={name.lower(): value for name, value in response.headers.items()},
                     body=_json_object(content),
                 )
+        except _NotPermitted as error:
+            raise error.raised from None
         except aiohttp.ClientConnectorCertificateError as error:
             raise ProviderError(outcomes.untrusted()) from error
         except TimeoutError as error:

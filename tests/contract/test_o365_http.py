@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 
+import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
@@ -124,6 +125,38 @@ async def test_a_new_token_that_is_rejected_too_is_the_answer(adapter: Adapter, 
     assert isinstance(outcome, Refused)
     assert outcome.scope == "account"
     assert len(server.requests) == 2
+
+
+async def test_a_request_that_a_new_token_sends_again_is_permitted_anew(
+    adapter: Adapter, server: Server
+) -> None:
+    heard: list[int] = []
+
+    def permit() -> None:
+        heard.append(len(server.requests))
+        if len(heard) == 2:
+            raise TimeoutError("the lease is over")
+
+    server.answers = [says(401, {"error": {"code": "InvalidAuthenticationToken"}}), says(201, MADE)]
+    with pytest.raises(TimeoutError, match="the lease is over"):
+        await adapter.apply(ALICE, [create(lecture())], permit)
+    assert heard == [0, 1]
+    assert len(server.requests) == 1
+
+
+async def test_the_permit_is_asked_for_with_a_connection_in_hand(adapter: Adapter) -> None:
+    """However long it takes to get one, the permit is no older than that."""
+
+    def permit() -> None:
+        raise AssertionError("there is nothing to send on")
+
+    async def nowhere(*_: object) -> object:
+        raise aiohttp.ClientConnectionError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aiohttp.TCPConnector, "connect", nowhere)
+        (outcome,) = await adapter.apply(ALICE, [create(lecture())], permit)
+    assert isinstance(outcome, Unknown)
 
 
 @pytest.mark.parametrize("broken", [hang_up, cut_off, says(503), says(504), says(502), says(500)])

@@ -16,6 +16,7 @@ from providers.contract import (
     Gone,
     Mailbox,
     Marker,
+    Permit,
     ProviderError,
     Refused,
     Throttled,
@@ -57,8 +58,9 @@ class ScriptedGraph(Graph):
         self.headers: list[dict[str, str]] = []
 
     async def _send(
-        self, method: str, url: str, body: dict[str, Any] | None, headers: dict[str, str]
+        self, method: str, url: str, body: dict[str, Any] | None, headers: dict[str, str], permit: Permit
     ) -> Answer:
+        permit()
         self.headers.append(headers)
         self.sent.append((method, url.removeprefix(ROOT), body))
         answer = self._answers.pop(0)
