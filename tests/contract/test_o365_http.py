@@ -150,7 +150,7 @@ async def test_the_permit_is_asked_for_with_a_connection_in_hand(adapter: Adapte
     def permit() -> None:
         raise AssertionError("there is nothing to send on")
 
-    async def nowhere(*_: object) -> object:
+    async def nowhere(*_: object, **__: object) -> object:
         raise aiohttp.ClientConnectionError
 
     with pytest.MonkeyPatch.context() as patch:
