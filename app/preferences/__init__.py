@@ -1,0 +1,1 @@
+"""Preferences: what a calendar should look like, and at which level that is decided."""
