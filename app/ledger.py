@@ -15,7 +15,7 @@ from asyncpg import Record
 
 from app.database.queries import query
 from app.database.types import Connection, Pool
-from app.history import FOUND, LOST, NOT_DONE, STILL_UNKNOWN, VANISHED, Answer, note
+from app.history import FOUND, GONE_BEFORE, LOST, NOT_DONE, STILL_UNKNOWN, VANISHED, Answer, note
 from providers.contract import (
     Create,
     Delete,
@@ -29,7 +29,7 @@ from providers.contract import (
 )
 from providers.marker import event_identity
 
-__all__ = ["Answers", "Entry", "Lease", "LeaseLost", "Ledger", "Sent", "Settlement"]
+__all__ = ["Answers", "Entry", "Lease", "LeaseLost", "Ledger", "Lost", "Place", "Sent", "Settlement"]
 
 
 class LeaseLost(Exception):
@@ -51,11 +51,26 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     """How often a run was asked for before the claim."""
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """The calendar of the mailbox that an event is in, or is put into."""
+
+    id: int | None
+    """Ours, of the calendar's row; None: the default calendar."""
+    calendar: str | None
+    """The provider's; None: the default one, or one of ours that is not there any more."""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is such a calendar, as far as is known."""
+        return self.id is None or self.calendar is not None
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A row whose operation was sent and never answered."""
 
     id: int
     state: Literal["creating", "updating", "deleting"]
+    place: Place
     attempt: UUID
     remote_id: str | None
     before: Event | None
@@ -69,7 +84,17 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 
     id: int
     operation: Operation
+    place: Place
     tries: int
+
+
+class Lost(msgspec.Struct, frozen=True, kw_only=True):
+    """A create believed lost, that is to be looked for again."""
+
+    attempt: UUID
+    place: Place
+    remote_id: str | None
+    """The event, if it was found before."""
 
 
 class Settlement(msgspec.Struct, kw_only=True):
@@ -104,6 +129,10 @@ class Answers(msgspec.Struct, kw_only=True):
 
 def _event(content: str | None) -> Event | None:
     return None if content is None else msgspec.json.decode(content, type=Event)
+
+
+def _place(row: Record) -> Place:
+    return Place(id=row["calendar_id"], calendar=row["calendar"])
 
 
 def _operation(row: Record, instance: str) -> Operation:
@@ -190,6 +219,7 @@ class Ledger:
             Entry(
                 id=row["id"],
                 state=row["state"],
+                place=_place(row),
                 attempt=UUID(int=row["attempt"].int),
                 remote_id=row["remote_id"],
                 before=_event(row["content"]),
@@ -227,11 +257,14 @@ class Ledger:
             await connection.execute(query("ledger.vanished"), settlement.vanished)
             await connection.execute(query("ledger.deleted"), settlement.deleted)
 
-    async def lost(self, now: datetime) -> dict[UUID, str | None]:
-        """Attempts believed lost that are to be looked for again; with the event, where one was found."""
+    async def lost(self, now: datetime) -> list[Lost]:
+        """Attempts believed lost that are to be looked for again."""
         async with self.transaction() as (connection, _):
             rows = await connection.fetch(query("ledger.lost"), self.mailbox_id, now)
-        return {UUID(int=row["attempt"].int): row["remote_id"] for row in rows}
+        return [
+            Lost(attempt=UUID(int=row["attempt"].int), place=_place(row), remote_id=row["remote_id"])
+            for row in rows
+        ]
 
     async def lost_found(self, events: Mapping[UUID, str]) -> None:
         """Note the events that lost attempts have made after all. Only after this may they be taken out."""
@@ -249,20 +282,34 @@ class Ledger:
         async with self.transaction() as (connection, _):
             await connection.execute(query("ledger.lost_checked"), list(attempts), now, wait, looks)
 
-    async def plan(self, now: datetime, guard_share: float, guard_events: int) -> int:
+    async def plan(self, now: datetime, guard_share: float, guard_events: int, people: str) -> int:
         """Compare what is wanted with the ledger, and note what is to be done.
 
         Set-based, and the same result however often it is done. A synchronization that would lose more
-        than this share of its future events, and more than so many, is held. Returns the number of the
-        request for a run that it took into account.
+        than this share of its future events, and more than so many, is held. ``people`` is the policy
+        where the preferences name none. Returns the number of the request for a run that it took into
+        account.
         """
         async with self.transaction() as (connection, wake):
             await connection.execute(query("ledger.mark_unlinks"), self.mailbox_id, now)
+            await self._settle_orphans(connection, people, now)
+            await connection.execute(query("calendars.enlist"), self.mailbox_id)
             await connection.execute(query("ledger.hold"), self.mailbox_id, now, guard_share, guard_events)
             await connection.execute(query("ledger.rest_unlinked"), self.mailbox_id)
             for name in ("adopt", "plan_changes", "plan_removals", "drop_unsent", "plan_creates"):
                 await connection.execute(query(f"ledger.{name}"), self.mailbox_id, now)
         return wake
+
+    async def _settle_orphans(self, connection: Connection, people: str, now: datetime) -> None:
+        """What was in a calendar of ours that the person has removed is gone with it."""
+        fates: dict[str, list[int]] = {"deleted": [], "vanished": []}
+        for row in await connection.fetch(query("calendars.orphans"), self.mailbox_id, people):
+            fates[row["fate"]].append(row["id"])
+        answers = dict.fromkeys(fates["deleted"], GONE_BEFORE) | dict.fromkeys(fates["vanished"], VANISHED)
+        if answers:
+            await note(connection, answers, now)
+            await connection.execute(query("ledger.deleted"), fates["deleted"])
+            await connection.execute(query("ledger.vanished"), fates["vanished"])
 
     async def pending(self, limit: int, now: datetime) -> int:
         """How many operations could be sent now, up to ``limit``."""
@@ -274,7 +321,13 @@ class Ledger:
         async with self.transaction() as (connection, _):
             rows = await connection.fetch(query("ledger.send"), self.mailbox_id, limit, now)
         sent = [
-            Sent(id=row["id"], operation=_operation(row, self._instance), tries=row["tries"]) for row in rows
+            Sent(
+                id=row["id"],
+                operation=_operation(row, self._instance),
+                place=_place(row),
+                tries=row["tries"],
+            )
+            for row in rows
         ]
         return sorted(sent, key=_send_order)
 

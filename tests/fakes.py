@@ -15,6 +15,8 @@ from uuid import UUID
 import msgspec
 
 from providers.contract import (
+    Calendar,
+    Changes,
     Content,
     Create,
     Delete,
@@ -25,19 +27,23 @@ from providers.contract import (
     Marker,
     Operation,
     Outcome,
+    Permit,
     ProviderError,
     Quota,
     Refused,
     RemoteEvent,
+    StartOver,
     Throttled,
     Unknown,
     Update,
+    always,
 )
 
-__all__ = ["DOWN", "NO_ACCESS", "Call", "FakeAdapter", "FakeEvent", "FakeMailbox"]
+__all__ = ["DOWN", "NO_ACCESS", "Call", "FakeAdapter", "FakeCalendar", "FakeEvent", "FakeMailbox"]
 
 DOWN = Unknown(code="connection_refused", reason="The provider does not answer.")
 NO_ACCESS = Refused(code="access_denied", reason="No access to this mailbox.", scope="mailbox")
+NO_CALENDAR = Gone(what="calendar", code="no_such_calendar", reason="There is no such calendar.")
 
 NAMES: dict[type[Operation], str] = {Create: "create", Update: "update", Delete: "delete"}
 
@@ -50,20 +56,33 @@ class FakeEvent(msgspec.Struct, kw_only=True):
     fields: dict[str, Any]
     marker: Marker | None = None
     notes: str = ""
+    calendar: str | None = None
 
     @property
     def event(self) -> Event:
         return Event(**self.fields)
 
 
+class FakeCalendar(msgspec.Struct, kw_only=True):
+    """A calendar besides the default one; ``maker`` is the instance of Rooster that made it, if one did."""
+
+    name: str
+    maker: str | None = None
+
+
 class FakeMailbox(msgspec.Struct, kw_only=True):
-    """A mailbox with one calendar. A person uses the methods, Rooster the adapter."""
+    """A mailbox with its calendars. A person uses the methods, Rooster the adapter."""
 
     identity: str
     addresses: list[str]
     writable: bool = True
     gone: bool = False
     events: dict[str, FakeEvent] = {}
+    calendars: dict[str, FakeCalendar] = {}
+    removed: list[tuple[int, str | None, str]] = []
+    """When, from which calendar and which event was removed."""
+    forgotten: int = 0
+    """What happened until then, nobody knows any more: states from before mean to start over."""
     used_attempts: set[UUID] = set()
     busy: bool = False
     serial: int = 0
@@ -72,7 +91,9 @@ class FakeMailbox(msgspec.Struct, kw_only=True):
         self.serial += 1
         return self.serial
 
-    def put(self, event: Event, marker: Marker | None = None, notes: str = "") -> FakeEvent:
+    def put(
+        self, event: Event, marker: Marker | None = None, notes: str = "", calendar: str | None = None
+    ) -> FakeEvent:
         """The person adds an event of their own (or, with a marker, Rooster does)."""
         serial = self.next()
         made = FakeEvent(
@@ -81,6 +102,7 @@ class FakeMailbox(msgspec.Struct, kw_only=True):
             fields=msgspec.structs.asdict(event),
             marker=marker,
             notes=notes,
+            calendar=calendar,
         )
         self.events[made.id] = made
         return made
@@ -88,7 +110,25 @@ class FakeMailbox(msgspec.Struct, kw_only=True):
     def copy(self, id: str) -> FakeEvent:
         """The person copies an event: another id, the same content, the marker included."""
         source = self.events[id]
-        return self.put(source.event, source.marker, source.notes)
+        return self.put(source.event, source.marker, source.notes, source.calendar)
+
+    def move(self, id: str, calendar: str | None) -> FakeEvent:
+        """The person drags an event into another calendar, where it has another id."""
+        source = self.events[id]
+        self.remove(id)
+        return self.put(source.event, source.marker, source.notes, calendar)
+
+    def make_calendar(self, name: str, maker: str | None = None) -> str:
+        """The person makes a calendar (or, with a maker, Rooster does); gives its id."""
+        id = f"{self.identity}/calendar-{self.next()}"
+        self.calendars[id] = FakeCalendar(name=name, maker=maker)
+        return id
+
+    def remove_calendar(self, id: str) -> None:
+        """The person removes a calendar with everything in it."""
+        for event in [e for e in self.events.values() if e.calendar == id]:
+            self.remove(event.id)
+        del self.calendars[id]
 
     def change(self, id: str, **fields: Any) -> None:
         """The person changes an event by their own client; ``notes`` is theirs, the rest is ours."""
@@ -99,7 +139,7 @@ class FakeMailbox(msgspec.Struct, kw_only=True):
 
     def remove(self, id: str) -> None:
         """The person deletes an event."""
-        del self.events[id]
+        self.removed.append((self.next(), self.events.pop(id).calendar, id))
 
     def pushed(self, instance: str | None = None) -> list[FakeEvent]:
         """The events that carry a marker (of this instance), in the order in which they were made."""
@@ -111,10 +151,11 @@ class FakeMailbox(msgspec.Struct, kw_only=True):
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of the adapter: ``probe``, ``apply``, ``find`` or ``list``."""
+    """One call of the adapter: the name of its method, in short."""
 
     operation: str
     address: str
+    calendar: str | None = None
     operations: tuple[Operation, ...] = ()
     attempts: tuple[UUID, ...] = ()
 
@@ -149,7 +190,7 @@ class FakeAdapter:
         self._account = account
         self._mailboxes: list[FakeMailbox] = []
         self._failures: dict[str, deque[Failure]] = {}
-        self._late: list[tuple[FakeMailbox, Create]] = []
+        self._late: list[tuple[FakeMailbox, Create, str | None]] = []
         self._identities = count(1)
         self.down: Outcome | None = None
         """While set, every call and every operation has this answer, and nothing is done."""
@@ -192,7 +233,8 @@ class FakeAdapter:
     ) -> None:
         """The next ``times`` of ``operation`` (None: all from now on) have this answer.
 
-        ``operation`` is ``probe``, ``find``, ``list``, ``create``, ``update`` or ``delete``. An exception is
+        ``operation`` is ``probe``, ``find``, ``list``, ``changes``, ``calendars``, ``make_calendar``,
+        ``remove_calendar``, ``create``, ``update`` or ``delete``. An exception is
         raised, as if the process died there. ``committed``: it is done all the same, and only the answer
         is lost. ``late``: a create is done when ``deliver`` is called. Failures are used up in the
         order in which they were scripted; ``mailbox`` (an address) limits one to that mailbox.
@@ -209,8 +251,8 @@ class FakeAdapter:
     def deliver(self) -> int:
         """The creates that were on their way arrive. Returns how many."""
         late, self._late = self._late, []
-        for mailbox, create in late:
-            self._create(mailbox, create)
+        for mailbox, create, calendar in late:
+            self._create(mailbox, create, calendar)
         return len(late)
 
     def count(self, operation: str) -> int:
@@ -232,14 +274,24 @@ class FakeAdapter:
             raise ProviderError(NO_ACCESS)
         return Mailbox(address=address, identity=mailbox.identity)
 
-    async def apply(self, mailbox: Mailbox, operations: Sequence[Operation]) -> list[Outcome]:
+    async def apply(
+        self, mailbox: Mailbox, operations: Sequence[Operation], permit: Permit = always
+    ) -> list[Outcome]:
         assert len(operations) <= self.batch, f"more than {self.batch} operations in one call"
         held = self.mailbox(mailbox.address)
         if held is not None:
             assert not held.busy, "two calls write to one mailbox at once"
             held.busy = True
         try:
-            await self._called(Call(operation="apply", address=mailbox.address, operations=tuple(operations)))
+            await self._called(
+                Call(
+                    operation="apply",
+                    address=mailbox.address,
+                    calendar=mailbox.calendar,
+                    operations=tuple(operations),
+                )
+            )
+            permit()
             outcomes: list[Outcome] = []
             throttled: Throttled | None = None
             for operation in operations:
@@ -253,18 +305,64 @@ class FakeAdapter:
                 held.busy = False
 
     async def find(self, mailbox: Mailbox, instance: str, attempts: Sequence[UUID]) -> list[RemoteEvent]:
-        await self._called(Call(operation="find", address=mailbox.address, attempts=tuple(attempts)))
-        held = self._reach(mailbox.address, "find")
+        held = await self._read(mailbox, "find", attempts)
         return [
-            self._remote(e) for e in held.pushed(instance) if e.marker and e.marker.attempt in set(attempts)
+            self._remote(e)
+            for e in held.pushed(instance)
+            if e.calendar == mailbox.calendar and e.marker and e.marker.attempt in set(attempts)
         ]
 
     async def list(self, mailbox: Mailbox, instance: str) -> AsyncIterator[RemoteEvent]:
-        await self._called(Call(operation="list", address=mailbox.address))
-        for position, event in enumerate(self._reach(mailbox.address, "list").pushed(instance)):
+        held = await self._read(mailbox, "list")
+        events = [e for e in held.pushed(instance) if e.calendar == mailbox.calendar]
+        for position, event in enumerate(events):
             if position == self.list_fails_after:
                 raise ProviderError(DOWN)
             yield self._remote(event)
+
+    async def changes(self, mailbox: Mailbox, instance: str, since: str | None) -> AsyncIterator[Changes]:
+        """Page by page, three events each; a state is the serial up to which everything is told."""
+        held = await self._read(mailbox, "changes")
+        if since is not None and (not since.isdigit() or int(since) < held.forgotten):
+            raise StartOver
+        told = int(since or 0)
+        events = [e for e in held.pushed(instance) if e.calendar == mailbox.calendar and e.version > told]
+        removed = tuple(id for at, calendar, id in held.removed if calendar == mailbox.calendar and at > told)
+        state = str(held.serial)
+        for start in range(0, len(events), 3):
+            if self.list_fails_after is not None and start >= self.list_fails_after:
+                raise ProviderError(DOWN)
+            yield Changes(events=tuple(self._remote(e) for e in events[start : start + 3]))
+        yield Changes(removed=removed, state=state)
+
+    async def calendars(self, mailbox: Mailbox, instance: str) -> Sequence[Calendar]:
+        held = await self._read(mailbox, "calendars")
+        return [
+            Calendar(id=held.identity, name="Calendar", is_default=True, ours=False),
+            *(
+                Calendar(id=id, name=c.name, is_default=False, ours=c.maker == instance)
+                for id, c in held.calendars.items()
+            ),
+        ]
+
+    async def make_calendar(
+        self, mailbox: Mailbox, instance: str, name: str, permit: Permit = always
+    ) -> Calendar:
+        held = await self._read(mailbox, "make_calendar")
+        permit()
+        return Calendar(id=held.make_calendar(name, instance), name=name, is_default=False, ours=True)
+
+    async def remove_calendar(self, mailbox: Mailbox, instance: str, permit: Permit = always) -> bool:
+        assert mailbox.calendar is not None
+        held = await self._read(msgspec.structs.replace(mailbox, calendar=None), "remove_calendar")
+        permit()
+        calendar = held.calendars.get(mailbox.calendar)
+        if calendar is None:
+            return True
+        if calendar.maker != instance or any(e.calendar == mailbox.calendar for e in held.events.values()):
+            return False
+        held.remove_calendar(mailbox.calendar)
+        return True
 
     async def close(self) -> None:
         self.closed = True
@@ -275,6 +373,20 @@ class FakeAdapter:
         self.calls.append(call)
         if self.before is not None:
             await self.before(call)
+
+    async def _read(self, mailbox: Mailbox, operation: str, attempts: Sequence[UUID] = ()) -> FakeMailbox:
+        await self._called(
+            Call(
+                operation=operation,
+                address=mailbox.address,
+                calendar=mailbox.calendar,
+                attempts=tuple(attempts),
+            )
+        )
+        held = self._reach(mailbox.address, operation)
+        if mailbox.calendar is not None and mailbox.calendar not in held.calendars:
+            raise ProviderError(NO_CALENDAR)
+        return held
 
     def _failure(self, operation: str, address: str) -> Failure | None:
         scripted = self._failures.get(operation, deque())
@@ -306,10 +418,10 @@ class FakeAdapter:
             return self.down
         if failure is not None:
             if failure.committed and held is not None:
-                self._carry_out(held, operation)
+                self._carry_out(held, operation, mailbox.calendar)
             if failure.late and held is not None:
                 assert isinstance(operation, Create)
-                self._late.append((held, operation))
+                self._late.append((held, operation, mailbox.calendar))
             if isinstance(failure.answer, BaseException):
                 raise failure.answer
             return failure.answer
@@ -317,12 +429,14 @@ class FakeAdapter:
             return self._no_mailbox()
         if not held.writable:
             return NO_ACCESS
-        return self._carry_out(held, operation)
+        if mailbox.calendar is not None and mailbox.calendar not in held.calendars:
+            return NO_CALENDAR
+        return self._carry_out(held, operation, mailbox.calendar)
 
-    def _carry_out(self, held: FakeMailbox, operation: Operation) -> Outcome:
+    def _carry_out(self, held: FakeMailbox, operation: Operation, calendar: str | None) -> Outcome:
         match operation:
             case Create():
-                return self._create(held, operation)
+                return self._create(held, operation, calendar)
             case Update(id=id, event=event):
                 found = held.events.get(id)
                 if found is None:
@@ -334,10 +448,11 @@ class FakeAdapter:
                 found.marker = operation.marker
                 return Done(id, str(found.version))
             case Delete(id=id):
-                held.events.pop(id, None)
+                if id in held.events:
+                    held.remove(id)
                 return Done(id)
 
-    def _create(self, held: FakeMailbox, create: Create) -> Outcome:
+    def _create(self, held: FakeMailbox, create: Create, calendar: str | None) -> Outcome:
         attempt = create.marker.attempt
         if self.idempotent_create:
             for event in held.pushed():
@@ -346,7 +461,7 @@ class FakeAdapter:
             if attempt in held.used_attempts:
                 return Refused(code="duplicate", reason="This id was used by an event that is deleted.")
         held.used_attempts.add(attempt)
-        made = held.put(create.event, create.marker)
+        made = held.put(create.event, create.marker, calendar=calendar)
         return Done(made.id, str(made.version))
 
     @staticmethod
@@ -365,6 +480,7 @@ class FakeAdapter:
             body=f"{held.body}\n{event.notes}",
             categories=held.categories,
             show_as=held.show_as,
+            privacy=held.privacy or "normal",
         )
         return RemoteEvent(id=event.id, version=str(event.version), marker=event.marker, content=content)
 

@@ -19,10 +19,12 @@ from app.database.queries import query
 from app.database.types import Connection, Pool
 from app.history import GONE_BEFORE, VANISHED, answer_of
 from app.ledger import Answers, Lease, LeaseLost, Ledger, Sent
+from app.sync.calendars import in_calendar, is_calendar_gone, make_needed, note_gone, remove_unneeded
 from app.sync.metrics import OPERATIONS
 from app.sync.pacing import Block, Pacer
 from app.sync.refresh import refresh_if_asked
 from app.sync.settle import remove_late_arrivals, settle_unknown
+from app.sync.shaping import shape_wanted
 from providers.contract import (
     Adapter,
     Create,
@@ -95,6 +97,7 @@ class Run:
         # Until the provider has told its identity, a mailbox is known by its address.
         self._mailbox = Mailbox(address=lease.address, identity=lease.identity or lease.address)
         self._progress = False
+        self._made: set[int] = set()
         self._wake = lease.wake
 
     async def __call__(self) -> Ending:
@@ -122,14 +125,26 @@ class Run:
             return self._blocked(block)
         self._check_lease()
         await settle_unknown(self._ledger, self._adapter, mailbox, self._instance, now)
-        await remove_late_arrivals(self._ledger, self._adapter, mailbox, self._instance, now)
+        await remove_late_arrivals(
+            self._ledger, self._adapter, mailbox, self._instance, self._check_lease, now
+        )
         while True:
+            await shape_wanted(self._pool, self._ledger)
             self._wake = await self._ledger.plan(
-                self._clock(), self._config.timetables.guard_share, self._config.timetables.guard_events
+                self._clock(),
+                self._config.timetables.guard_share,
+                self._config.timetables.guard_events,
+                self._config.sync.people,
             )
             if await self._refreshed(mailbox):
                 continue
+            self._made |= set(
+                await make_needed(
+                    self._ledger, self._adapter, mailbox, self._instance, self._check_lease, self._clock
+                )
+            )
             if not await self._ledger.pending(1, self._clock()):
+                await remove_unneeded(self._ledger, self._adapter, mailbox, self._instance, self._check_lease)
                 return await self._complete()
             ending = await self._carry_out(mailbox)
             if ending is not None:
@@ -195,13 +210,29 @@ class Run:
                 # Our own pace, not the provider's complaint: the synchronization goes on by itself.
                 return Ending(status=None, due_at=room_at)
             sent = await self._ledger.send(pending, self._clock())
-            self._check_lease()
-            outcomes = await self._adapter.apply(mailbox, [item.operation for item in sent])
+            outcomes = await self._apply(mailbox, sent)
             stop, wake = await self._note(mailbox, sent, outcomes)
             if stop is not None:
                 return await self._stopped(stop)
-            if wake != self._wake:
+            if wake != self._wake or any(is_calendar_gone(outcome) for outcome in outcomes if outcome):
                 return None
+
+    async def _apply(self, mailbox: Mailbox, sent: Sequence[Sent]) -> list[Outcome | None]:
+        """Have the provider carry out operations, calendar by calendar; their outcomes, in their order.
+
+        None is for what was not sent, because an answer for another calendar has ended the run.
+        """
+        outcomes: dict[int, Outcome] = {}
+        for place in dict.fromkeys(item.place for item in sent):
+            if any(map(_ends_run, outcomes.values())):
+                break
+            items = [item for item in sent if item.place == place]
+            self._check_lease()
+            answers = await self._adapter.apply(
+                in_calendar(mailbox, place.calendar), [item.operation for item in items], self._check_lease
+            )
+            outcomes |= {item.id: answer for item, answer in zip(items, answers, strict=True)}
+        return [outcomes.get(item.id) for item in sent]
 
     def _check_lease(self) -> None:
         """Before anything is sent: a worker that was stopped for a while may have been replaced."""
@@ -209,7 +240,7 @@ class Run:
             raise LeaseLost
 
     async def _note(
-        self, mailbox: Mailbox, sent: Sequence[Sent], outcomes: Sequence[Outcome]
+        self, mailbox: Mailbox, sent: Sequence[Sent], outcomes: Sequence[Outcome | None]
     ) -> tuple[Stop | None, int]:
         """Write down what the provider answered.
 
@@ -218,7 +249,11 @@ class Run:
         now = self._clock()
         answers = Answers()
         stops: list[Stop] = []
+        gone: set[str] = set()
         for item, outcome in zip(sent, outcomes, strict=True):
+            if outcome is None:
+                answers.unsent.append(item.id)
+                continue
             kind = type(item.operation).__name__.lower()
             OPERATIONS.labels(self._adapter.type, kind, type(outcome).__name__.lower()).inc()
             answers.history[item.id] = answer_of(outcome, created=isinstance(item.operation, Create))
@@ -241,11 +276,17 @@ class Run:
                         retry_at = now + self._back_off(item.tries)
                     answers.refused[item.id] = (outcome, retry_at)
                     self._log_refusal(item, outcome)
+                case Gone(what="calendar") if item.place.calendar and item.place.id not in self._made:
+                    # One of ours, which somebody has removed: it is made again, once a run.
+                    answers.unsent.append(item.id)
+                    gone.add(item.place.calendar)
                 case Unknown():
                     stops.append(outcome)
                 case Throttled() | Refused() | Gone():
                     answers.unsent.append(item.id)
                     stops.append(outcome)
+        for calendar in gone:
+            await note_gone(self._ledger, calendar)
         async with self._ledger.transaction() as (connection, wake):
             await self._ledger.answered(connection, answers, now)
             for stop in stops:
@@ -336,7 +377,9 @@ class Run:
             if ending.error is not None:
                 hopeless = ending.status in ("PERMISSION_DENIED", "MAILBOX_NOT_FOUND")
                 await connection.execute(query("mirror.trouble"), mailbox_id, ending.error, now, hopeless)
-            runs = await connection.fetch(query("ledger.finish_unlinks"), mailbox_id, now)
+            runs = await connection.fetch(
+                query("ledger.finish_unlinks"), mailbox_id, now, ending.status == "OK"
+            )
             for run_id in sorted({row["run_id"] for row in runs}):
                 await connection.execute(query("runs.finish_if_done"), run_id, now)
             if ending.status is not None:
@@ -357,6 +400,13 @@ class Run:
         at_once = self._config.sync.bulk_concurrency
         for row in await connection.fetch(query("runs.visited"), self._lease.mailbox_id, wake, now, error):
             await connection.execute(query("runs.feed"), row["id"], at_once, now)
+
+
+def _ends_run(outcome: Outcome) -> bool:
+    return isinstance(outcome, Stop) and not (
+        (isinstance(outcome, Refused) and outcome.scope == "event")
+        or (isinstance(outcome, Gone) and outcome.what in ("event", "calendar"))
+    )
 
 
 def _urgency(stop: Stop) -> tuple[int, float]:

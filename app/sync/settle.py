@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from app.ledger import Entry, Ledger, Settlement
-from providers.contract import Adapter, Delete, Done, Mailbox, ProviderError, RemoteEvent
+from app.ledger import Entry, Ledger, Lost, Place, Settlement
+from app.sync.calendars import in_calendar, is_calendar_gone, note_gone
+from providers.contract import Adapter, Delete, Done, Mailbox, Permit, ProviderError, RemoteEvent
 
 __all__ = ["remove_late_arrivals", "settle_unknown"]
 
@@ -28,11 +29,34 @@ async def settle_unknown(
 
     Raises ProviderError if the mailbox cannot be read: then nothing is known, and nothing is noted.
     """
-    entries = await ledger.unknown()
-    if entries:
-        found = await adapter.find(mailbox, instance, [entry.attempt for entry in entries])
+    by_place: dict[Place, list[Entry]] = {}
+    for entry in await ledger.unknown():
+        by_place.setdefault(entry.place, []).append(entry)
+    for place, entries in by_place.items():
+        attempts = [entry.attempt for entry in entries]
+        found = await _find(ledger, adapter, mailbox, instance, place, attempts)
         settlement = compare(entries, found, idempotent_create=adapter.idempotent_create)
         await ledger.settle(settlement, now, look_again_at=now + LOOK_AGAIN)
+
+
+async def _find(
+    ledger: Ledger,
+    adapter: Adapter,
+    mailbox: Mailbox,
+    instance: str,
+    place: Place,
+    attempts: Sequence[UUID],
+) -> list[RemoteEvent]:
+    """The events of these attempts; none where somebody has removed the calendar that they were put into."""
+    if not place.is_there:
+        return []
+    try:
+        return await adapter.find(in_calendar(mailbox, place.calendar), instance, attempts)
+    except ProviderError as error:
+        if place.calendar is None or not is_calendar_gone(error.outcome):
+            raise
+        await note_gone(ledger, place.calendar)
+        return []
 
 
 def compare(entries: Sequence[Entry], found: Sequence[RemoteEvent], *, idempotent_create: bool) -> Settlement:
@@ -76,28 +100,34 @@ def _carried_out(update: Entry, held: RemoteEvent) -> bool:
 
 
 async def remove_late_arrivals(
-    ledger: Ledger, adapter: Adapter, mailbox: Mailbox, instance: str, now: datetime
+    ledger: Ledger, adapter: Adapter, mailbox: Mailbox, instance: str, permit: Permit, now: datetime
 ) -> None:
     """Take out what lost creates have put into the mailbox after all: a second event for the person.
 
     Which event that is, is noted first: once it is gone, a copy that the person made of it would be found.
     Raises ProviderError; the attempts that are not settled then are looked for in the next run.
     """
-    lost = await ledger.lost(now)
-    if not lost:
-        return
-    arrived = {attempt: id for attempt, id in lost.items() if id is not None}
-    sought = [attempt for attempt in lost if attempt not in arrived]
-    if sought:
-        late: dict[UUID, str] = {}
-        for event in await adapter.find(mailbox, instance, sought):
-            late.setdefault(event.marker.attempt, event.id)
-        if late:
-            await ledger.lost_found(late)
-        arrived |= late
-    deletes = [Delete(id=id, version=None) for id in arrived.values()]
+    by_place: dict[Place, list[Lost]] = {}
+    for one in await ledger.lost(now):
+        by_place.setdefault(one.place, []).append(one)
+    for place, lost in by_place.items():
+        arrived = {one.attempt: one.remote_id for one in lost if one.remote_id is not None}
+        sought = [one.attempt for one in lost if one.remote_id is None]
+        if sought:
+            late: dict[UUID, str] = {}
+            for event in await _find(ledger, adapter, mailbox, instance, place, sought):
+                late.setdefault(event.marker.attempt, event.id)
+            if late:
+                await ledger.lost_found(late)
+            arrived |= late
+        if place.is_there:
+            await _delete(adapter, in_calendar(mailbox, place.calendar), list(arrived.values()), permit)
+        await ledger.lost_checked([one.attempt for one in lost], now, LOOK_AGAIN, LOOKS)
+
+
+async def _delete(adapter: Adapter, mailbox: Mailbox, ids: Sequence[str], permit: Permit) -> None:
+    deletes = [Delete(id=id, version=None) for id in ids]
     for start in range(0, len(deletes), adapter.batch):
-        for outcome in await adapter.apply(mailbox, deletes[start : start + adapter.batch]):
-            if not isinstance(outcome, Done):
+        for outcome in await adapter.apply(mailbox, deletes[start : start + adapter.batch], permit):
+            if not isinstance(outcome, Done) and not is_calendar_gone(outcome):
                 raise ProviderError(outcome)
-    await ledger.lost_checked(lost, now, LOOK_AGAIN, LOOKS)

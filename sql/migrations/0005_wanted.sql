@@ -7,6 +7,12 @@ ALTER TABLE synchronizations
     ADD COLUMN shaped_revision bigint,
     ADD COLUMN shaped_by jsonb;
 
+-- The preferences that change or leave out events; the others are applied where they are needed.
+CREATE FUNCTION shaping(preferences jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN preferences - ARRAY[
+    'selection.daysBack', 'selection.daysAhead', 'calendar.name', 'sync.people', 'sync.resyncMinutes'
+];
+
 -- A user's timetable as a synchronization wants it, all of it, where its preferences change or leave out events.
 CREATE TABLE shaped_events (
     synchronization_id bigint NOT NULL REFERENCES synchronizations ON DELETE CASCADE,

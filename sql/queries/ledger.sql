@@ -92,13 +92,19 @@ UPDATE unlinks SET marked_at = $2
 WHERE mailbox_id = $1 AND done_at IS NULL AND marked_at IS NULL;
 
 -- name: finish_unlinks
--- The unlinkings of mailbox $1 that have nothing left to take out are done; returns their runs.
+-- The unlinkings of mailbox $1 that have nothing left to take out are done at $2; returns their runs. A CLEANUP where
+-- there are calendars of ours is done when a run could be completed ($3): they may have to be removed.
 UPDATE unlinks AS u
 SET done_at = $2
-WHERE u.mailbox_id = $1 AND u.marked_at IS NOT NULL AND u.done_at IS NULL AND NOT EXISTS (
-    SELECT FROM ledger AS l
-    WHERE l.mailbox_id = $1 AND l.state = 'deleting' AND l.unlink_id <= u.id
-)
+WHERE u.mailbox_id = $1 AND u.marked_at IS NOT NULL AND u.done_at IS NULL
+    AND NOT EXISTS (
+        SELECT FROM ledger AS l
+        WHERE l.mailbox_id = $1 AND l.state = 'deleting' AND l.unlink_id <= u.id
+    )
+    AND (
+        $3::boolean OR u.mode <> 'CLEANUP'
+        OR NOT EXISTS (SELECT FROM calendars AS c WHERE c.mailbox_id = $1 AND c.remote_id IS NOT NULL)
+    )
 RETURNING u.run_id;
 
 -- name: drop_unsent

@@ -15,6 +15,7 @@ from app.provisioning.provision import provision
 from app.provisioning.refresh import ask_for_refresh
 from app.provisioning.unlink import parse_mode, unlink_one, unlink_user
 from app.sync.mirror import Drift
+from app.sync.wake import wake_mailboxes
 from app.sync.worker import Worker
 from app.timetables.store import Counts, replace
 from providers.contract import Event
@@ -79,6 +80,17 @@ class World:
         """From now on, this is the installation's policy for what people delete and change."""
         sync = msgspec.structs.replace(self.config.sync, people=people)
         self.config = msgspec.structs.replace(self.config, sync=sync)
+
+    async def prefer(self, synchronization: int, preferences: dict[str, Any]) -> None:
+        """From now on, these preferences are in effect for the synchronization, and no others."""
+        async with self.pool.acquire() as connection:
+            mailbox = await connection.fetchval(
+                "UPDATE synchronizations SET preferences = $2::text::jsonb WHERE id = $1"
+                " RETURNING mailbox_id",
+                synchronization,
+                msgspec.json.encode(preferences).decode(),
+            )
+            await wake_mailboxes(connection, [mailbox], self.clock())
 
     async def refresh(self, synchronization: int) -> Drift:
         """A worker reads the mailbox and does what follows; gives what it found."""

@@ -1,0 +1,66 @@
+-- name: enlist
+-- The calendars that the synchronizations of mailbox $1 want their events in have a row each.
+INSERT INTO calendars (mailbox_id, name)
+SELECT DISTINCT mailbox_id, preferences ->> 'calendar.name'
+FROM synchronizations
+WHERE mailbox_id = $1 AND unlinked_at IS NULL AND enabled AND preferences ->> 'calendar.name' IS NOT NULL
+ON CONFLICT DO NOTHING;
+
+-- name: orphans
+-- What lies in a calendar of mailbox $1 that is not there any more, and what becomes of its rows: what was to be deleted,
+-- or belongs to nobody any more, is gone; what is wanted is to be created anew, by the policy $2 or because it has
+-- changed. By the other policies it stays gone until the timetable changes it.
+SELECT l.id, CASE
+    WHEN l.state = 'deleting' OR s.unlinked_at IS NOT NULL THEN 'deleted' ELSE 'vanished'
+END AS fate
+FROM ledger AS l
+JOIN calendars AS c ON c.id = l.calendar_id
+JOIN synchronizations AS s ON s.id = l.synchronization_id
+WHERE l.mailbox_id = $1 AND c.remote_id IS NULL AND l.remote_id IS NOT NULL AND l.sent_at IS NULL
+    AND (
+        l.state IN ('deleting', 'updating') OR s.unlinked_at IS NOT NULL
+        OR coalesce(s.preferences ->> 'sync.people', $2) = 'restore'
+    );
+
+-- name: needed
+-- Calendars of mailbox $1 that are not there, and into which something could be put at $2.
+SELECT c.id, c.name FROM calendars AS c
+WHERE c.mailbox_id = $1 AND c.remote_id IS NULL AND EXISTS (
+    SELECT FROM ledger AS l
+    JOIN synchronizations AS s ON s.id = l.synchronization_id
+    WHERE l.calendar_id = c.id AND l.state = 'creating' AND l.sent_at IS NULL
+        AND (l.retry_at IS NULL OR l.retry_at <= $2)
+        AND s.unlinked_at IS NULL AND s.enabled AND NOT s.held
+)
+ORDER BY c.id;
+
+-- name: made
+-- Calendar $1 is there, under the id $2.
+UPDATE calendars SET remote_id = $2 WHERE id = $1;
+
+-- name: gone
+-- The calendar of mailbox $1 with the id $2 is not there any more.
+UPDATE calendars SET remote_id = NULL WHERE mailbox_id = $1 AND remote_id = $2;
+
+-- name: there
+-- The calendars of mailbox $1 that we made and that are there.
+SELECT id, name, remote_id FROM calendars WHERE mailbox_id = $1 AND remote_id IS NOT NULL ORDER BY id;
+
+-- name: removable
+-- Calendars of mailbox $1 that a CLEANUP leaves without an event of ours, and that nobody wants.
+SELECT c.id, c.remote_id FROM calendars AS c
+WHERE c.mailbox_id = $1 AND c.remote_id IS NOT NULL
+    AND EXISTS (
+        SELECT FROM unlinks AS u
+        WHERE u.mailbox_id = $1 AND u.mode = 'CLEANUP' AND u.marked_at IS NOT NULL AND u.done_at IS NULL
+    )
+    AND NOT EXISTS (SELECT FROM ledger AS l WHERE l.calendar_id = c.id)
+    AND NOT EXISTS (
+        SELECT FROM synchronizations AS s
+        WHERE s.mailbox_id = $1 AND s.unlinked_at IS NULL AND s.preferences ->> 'calendar.name' = c.name
+    )
+ORDER BY c.id;
+
+-- name: forget
+-- Calendar $1 is removed, and nothing is looked for in it any more.
+DELETE FROM calendars WHERE id = $1;
