@@ -17,6 +17,7 @@ FAULTS = {
     "slow": "carried out after ``delay`` seconds (default 5)",
     "deny": "not carried out; the protocol's answer to missing rights",
     "gone": "the event, or else the mailbox, is not there",
+    "expired_state": "not carried out; what a client knows of earlier changes is not known any more",
 }
 
 _FIELDS = {

@@ -112,6 +112,23 @@ class Control:
         for what in ("/faults", "/stats", "/violations"):
             await self._call("DELETE", what)
 
+    async def calendars(self, address: str) -> list[dict[str, Any]]:
+        """The calendars: ``id`` and ``name`` (None: the default one), ``isDefault``, ``events`` in it."""
+        answer = await self._call("GET", self._mailbox(address) + "/calendars")
+        return list(answer["calendars"])
+
+    async def person_makes_calendar(self, address: str, name: str) -> dict[str, Any]:
+        """The person makes a calendar of their own."""
+        return await self._call("POST", self._mailbox(address) + "/calendars", {"name": name})
+
+    async def person_renames_calendar(self, address: str, id: str, name: str) -> None:
+        """The person calls a calendar by another name."""
+        await self._call("PATCH", f"{self._mailbox(address)}/calendars/{quote(id, safe='')}", {"name": name})
+
+    async def person_deletes_calendar(self, address: str, id: str) -> None:
+        """The person deletes a calendar with all that is in it."""
+        await self._call("DELETE", f"{self._mailbox(address)}/calendars/{quote(id, safe='')}")
+
     def _mailbox(self, address: str) -> str:
         return f"/mailboxes/{self._type}/{quote(address, safe='@')}"
 

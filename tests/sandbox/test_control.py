@@ -21,6 +21,7 @@ DENTIST = {
     "categories": ["Private"],
     "showAs": "tentative",
     "reminderMinutes": 30,
+    "privacy": "private",
 }
 SHAPE = {
     "id",
@@ -35,6 +36,9 @@ SHAPE = {
     "categories",
     "showAs",
     "reminderMinutes",
+    "privacy",
+    "colour",
+    "calendar",
     "marker",
 }
 
@@ -93,6 +97,7 @@ async def test_an_event_of_the_person_comes_back_as_it_was_made(control: Control
     assert {name: added[name] for name in DENTIST} == DENTIST
     assert added["marker"] is None
     assert added["allDay"] is False
+    assert (added["calendar"], added["colour"]) == (None, None)
     assert await control.events(type_, ALICE) == [added]
 
 
@@ -169,6 +174,9 @@ async def test_the_person_deletes_an_event(control: Control, type_: str) -> None
         {**DENTIST, "showAs": "away"},
         {**DENTIST, "categories": "Private"},
         {**DENTIST, "reminderMinutes": "soon"},
+        {**DENTIST, "privacy": "secret"},
+        {**DENTIST, "colour": "red"},
+        {**DENTIST, "calendar": 7},
         {**DENTIST, "attendees": []},
     ],
 )
@@ -177,6 +185,97 @@ async def test_an_event_that_cannot_be_is_refused(control: Control, type_: str, 
     assert status == 422
     assert answer["message"]
     assert await control.events(type_, ALICE) == []
+
+
+DEFAULT = {"id": None, "name": None, "isDefault": True}
+
+
+async def calendars(control: Control, type_: str) -> list[dict[str, Any]]:
+    return list((await control.ok("GET", control.mailbox(type_, ALICE, "calendars")))["calendars"])
+
+
+async def make_calendar(control: Control, type_: str, name: str) -> dict[str, Any]:
+    return dict(await control.ok("POST", control.mailbox(type_, ALICE, "calendars"), {"name": name}))
+
+
+async def test_a_mailbox_starts_with_its_default_calendar(control: Control, type_: str) -> None:
+    assert await calendars(control, type_) == [DEFAULT | {"events": 0}]
+
+
+async def test_the_person_makes_calendars(control: Control, type_: str) -> None:
+    made = [await make_calendar(control, type_, name) for name in ("Sport", "Koor")]
+    assert [{**calendar, "id": ""} for calendar in made] == [
+        {"id": "", "name": name, "isDefault": False, "events": 0} for name in ("Sport", "Koor")
+    ]
+    assert len({calendar["id"] for calendar in made}) == 2
+    assert await calendars(control, type_) == [DEFAULT | {"events": 0}, *made]
+
+
+async def test_the_person_adds_an_event_to_a_calendar(control: Control, type_: str) -> None:
+    sport = await make_calendar(control, type_, "Sport")
+    added = await control.add(type_, ALICE, **DENTIST, calendar=sport["id"])
+    assert {name: added[name] for name in DENTIST} == DENTIST
+    assert added["calendar"] == sport["id"]
+    assert await control.events(type_, ALICE) == [added]
+    copied = await control.add(type_, ALICE, copyOf=added["id"])
+    assert copied["calendar"] == sport["id"]
+    assert await calendars(control, type_) == [DEFAULT | {"events": 0}, sport | {"events": 2}]
+
+
+async def test_the_person_moves_an_event_to_a_calendar_and_back(control: Control, type_: str) -> None:
+    sport = await make_calendar(control, type_, "Sport")
+    added = await control.add(type_, ALICE, **DENTIST)
+    for calendar in (sport["id"], None):
+        (before,) = await control.events(type_, ALICE)
+        path = control.mailbox(type_, ALICE, "events", before["id"])
+        moved = await control.ok("PATCH", path, {"calendar": calendar})
+        assert moved | {"id": added["id"], "version": added["version"]} == added | {"calendar": calendar}
+        assert await control.events(type_, ALICE) == [moved]
+
+
+async def test_an_event_can_be_moved_and_changed_at_once(control: Control, type_: str) -> None:
+    sport = await make_calendar(control, type_, "Sport")
+    added = await control.add(type_, ALICE, **DENTIST)
+    path = control.mailbox(type_, ALICE, "events", added["id"])
+    changed = await control.ok("PATCH", path, {"calendar": sport["id"], "title": "Tennis"})
+    assert (changed["calendar"], changed["title"]) == (sport["id"], "Tennis")
+
+
+async def test_an_event_cannot_be_put_into_a_calendar_that_is_not_there(control: Control, type_: str) -> None:
+    added = await control.add(type_, ALICE, **DENTIST)
+    for method, path, body in (
+        ("POST", control.mailbox(type_, ALICE, "events"), {**DENTIST, "calendar": "none"}),
+        ("PATCH", control.mailbox(type_, ALICE, "events", added["id"]), {"calendar": "none"}),
+    ):
+        status, answer = await control.call(method, path, body)
+        assert (status, answer["error"]) == (404, "no_such_calendar")
+    assert await control.events(type_, ALICE) == [added]
+
+
+async def test_the_person_renames_a_calendar(control: Control, type_: str) -> None:
+    sport = await make_calendar(control, type_, "Sport")
+    await control.add(type_, ALICE, **DENTIST, calendar=sport["id"])
+    path = control.mailbox(type_, ALICE, "calendars", sport["id"])
+    renamed = await control.ok("PATCH", path, {"name": "Tennis"})
+    assert renamed == sport | {"name": "Tennis", "events": 1}
+    assert (await calendars(control, type_))[1:] == [renamed]
+
+
+async def test_the_person_deletes_a_calendar_with_its_events(control: Control, type_: str) -> None:
+    sport = await make_calendar(control, type_, "Sport")
+    kept = await control.add(type_, ALICE, **DENTIST)
+    await control.add(type_, ALICE, **DENTIST, calendar=sport["id"])
+    path = control.mailbox(type_, ALICE, "calendars", sport["id"])
+    assert (await control.call("DELETE", path))[0] == 204
+    assert await calendars(control, type_) == [DEFAULT | {"events": 1}]
+    assert await control.events(type_, ALICE) == [kept]
+
+
+async def test_a_deleted_mailbox_has_no_calendars_when_it_is_made_again(control: Control, type_: str) -> None:
+    await make_calendar(control, type_, "Sport")
+    await control.ok("DELETE", control.mailbox(type_, ALICE))
+    await control.ok("POST", control.mailbox(type_, ALICE))
+    assert await calendars(control, type_) == [DEFAULT | {"events": 0}]
 
 
 @pytest.mark.parametrize(
@@ -190,6 +289,11 @@ async def test_an_event_that_cannot_be_is_refused(control: Control, type_: str, 
         ("POST", "/mailboxes/o365/a@uni.example", [], (400, "bad_json")),
         ("POST", "/mailboxes/o365/a@uni.example/events", {"copyOf": "none"}, (404, "no_such_event")),
         ("PATCH", "/mailboxes/o365/a@uni.example/events/none", {}, (404, "no_such_event")),
+        ("POST", "/mailboxes/o365/a@uni.example/calendars", {}, (422, "bad_name")),
+        ("POST", "/mailboxes/o365/a@uni.example/calendars", {"name": " "}, (422, "bad_name")),
+        ("POST", "/mailboxes/o365/a@uni.example/calendars", {"title": "Mine"}, (422, "unknown_field")),
+        ("PATCH", "/mailboxes/o365/a@uni.example/calendars/none", {"name": "x"}, (404, "no_such_calendar")),
+        ("DELETE", "/mailboxes/o365/a@uni.example/calendars/none", None, (404, "no_such_calendar")),
     ],
 )
 async def test_what_is_wrong_with_a_call_is_said_in_json(

@@ -105,6 +105,26 @@ async def test_mailboxes_survive_a_restart(credentials: Credentials, tmp_path: P
         assert status == 404
 
 
+@pytest.mark.parametrize("type_", ["ews", "o365", "googlecalendar"])
+async def test_calendars_survive_a_restart(credentials: Credentials, tmp_path: Path, type_: str) -> None:
+    state_file = tmp_path / "state"
+    calendars = f"/mailboxes/{type_}/alice@uni.example/calendars"
+    async with new_sandbox(credentials, state_file) as sandbox, connected(sandbox) as session:
+        control = Control(session, sandbox.control)
+        sport = await control.ok("POST", calendars, {"name": "Sport"})
+        await control.add(type_, "alice@uni.example", **MINE, calendar=sport["id"])
+        assert sandbox.saving is not None
+        await sandbox.saving
+        path = control.mailbox(type_, "alice@uni.example", "calendars", sport["id"])
+        await control.ok("PATCH", path, {"name": "Tennis"})
+        before = await control.ok("GET", calendars), await control.events(type_, "alice@uni.example")
+    async with new_sandbox(credentials, state_file) as sandbox, connected(sandbox) as session:
+        control = Control(session, sandbox.control)
+        after = await control.ok("GET", calendars), await control.events(type_, "alice@uni.example")
+    assert after == before
+    assert [calendar["name"] for calendar in after[0]["calendars"]] == [None, "Tennis"]
+
+
 async def test_a_configuration_keeps_working_after_a_restart(tmp_path: Path) -> None:
     state_file = tmp_path / "state"
     async with Sandbox(state_file=state_file) as first:

@@ -1,7 +1,8 @@
-"""One person's calendar: what each call of the events resource does to it.
+"""One calendar of a person: what each call of the events resource does to it.
 
 https://developers.google.com/workspace/calendar/api/v3/reference/events. Deleted events are kept as
-``cancelled``: their ids stay taken, ``get`` still finds them, and they can be brought back.
+``cancelled``: their ids stay taken, ``get`` still finds them, and they can be brought back. An id is
+unique in its calendar: a moved event keeps it, and leaves a cancelled one of the same id behind.
 """
 
 from collections.abc import Iterator
@@ -13,9 +14,9 @@ from typing import Any
 
 from providers.sandbox.google import rules
 from providers.sandbox.google.errors import ApiError, not_found
-from providers.sandbox.state import Native, SandboxMailbox
+from providers.sandbox.state import Native, SandboxCalendar, SandboxMailbox
 
-__all__ = ["Calendar", "check_precondition", "serial_of"]
+__all__ = ["Calendar", "check_precondition", "resource", "serial_of"]
 
 _ID_ALPHABET = digits + ascii_lowercase[:22]
 _READ_ONLY = frozenset(
@@ -26,11 +27,14 @@ _DEFAULTS: dict[str, Any] = {"transparency": "opaque", "visibility": "default", 
 
 
 class Calendar:
-    """The primary calendar of a mailbox."""
+    """A calendar of a mailbox; the primary one, unless it is another."""
 
-    def __init__(self, mailbox: SandboxMailbox, now: datetime) -> None:
+    def __init__(
+        self, mailbox: SandboxMailbox, now: datetime, secondary: SandboxCalendar | None = None
+    ) -> None:
         """``now`` is the moment of the call, aware, in UTC."""
         self.mailbox = mailbox
+        self._secondary = secondary
         self._now = now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03}Z"
         self.lost: list[str] = []
         """What the API dropped of the event without a word."""
@@ -38,7 +42,7 @@ class Calendar:
     def get(self, id: str) -> Native:
         """The event, a deleted one too. Raises ``ApiError`` 404."""
         try:
-            return self.mailbox.events[id]
+            return self.mailbox.events[self._key(id)]
         except KeyError:
             raise not_found() from None
 
@@ -49,7 +53,7 @@ class Calendar:
         if id is None:
             id = "".join(choice(_ID_ALPHABET) for _ in range(26))
         rules.check_id(id)
-        if id in self.mailbox.events:
+        if self._key(id) in self.mailbox.events:
             raise ApiError(409, "duplicate", "The requested identifier already exists.")
         event = self._complete(id, {k: v for k, v in fields.items() if k not in _READ_ONLY}, None)
         return self._store(event)
@@ -59,7 +63,7 @@ class Calendar:
         uid = body.get("iCalUID")
         if not uid:
             raise ApiError(400, "required", "Missing iCalUID.", location="iCalUID", location_type="body")
-        if any(event["iCalUID"] == uid for event in self.mailbox.events.values()):
+        if any(event["iCalUID"] == uid for event in self.events()):
             raise ApiError(409, "duplicate", "The requested identifier already exists.")
         return self.insert(body)
 
@@ -95,9 +99,25 @@ class Calendar:
             fields.pop(name, None)
         return self.insert(fields)
 
-    def existing(self) -> Iterator[Native]:
-        """The events that are not deleted, in the order in which they were made."""
-        return (event for event in self.mailbox.events.values() if event["status"] != "cancelled")
+    def move(self, id: str, target: "Calendar") -> Native:
+        """Put the event into another calendar of the mailbox. Raises ``ApiError`` 404, 409 or 410."""
+        event = self.get(id)
+        if event["status"] == "cancelled":
+            raise ApiError(410, "deleted", "Resource has been deleted")
+        there = self.mailbox.events.get(target._key(id))
+        if there is not None and there["status"] != "cancelled":
+            raise ApiError(409, "duplicate", "The requested identifier already exists.")
+        moved = target._store(target._complete(id, deepcopy(event), None))
+        self.delete(id)
+        return moved
+
+    def events(self) -> Iterator[Native]:
+        """The calendar's events, the deleted ones too, in the order in which they were made."""
+        here = None if self._secondary is None else self._secondary.id
+        return (event for event in self.mailbox.events.values() if event.get("calendar") == here)
+
+    def _key(self, id: str) -> str:
+        return id if self._secondary is None else f"{self._secondary.id}/{id}"
 
     def _replace(self, old: Native, fields: dict[str, Any]) -> Native:
         new = self._complete(old["id"], deepcopy(fields), old)
@@ -111,7 +131,10 @@ class Calendar:
         """The event with everything that the API adds or normalises. Raises ``ApiError`` 400."""
         start, end = (rules.normalise_time(name, fields.get(name)) for name in ("start", "end"))
         person = {"email": self.mailbox.address, "self": True}
-        event = {
+        organizer = person
+        if self._secondary is not None:
+            organizer = {"email": self._secondary.id, "displayName": self._secondary.name, "self": True}
+        event: Native = {
             "kind": "calendar#event",
             "etag": "",
             "id": id,
@@ -120,18 +143,23 @@ class Calendar:
             "created": self._now,
             "updated": self._now,
             "creator": person,
-            "organizer": person,
+            "organizer": organizer,
             "iCalUID": f"{id}@google.com",
             "sequence": 0,
             "reminders": {"useDefault": True},
             "eventType": "default",
         }
         event |= (old and {name: old[name] for name in _KEPT_BY_UPDATE if name in old}) or {}
-        event |= fields | {"start": start, "end": end}
+        event |= fields | {"start": start, "end": end, "organizer": organizer}
+        event.pop("calendar", None)
+        if self._secondary is not None:
+            event["calendar"] = self._secondary.id
         for name, default in _DEFAULTS.items():
             if event.get(name) == default:
                 del event[name]
         rules.check_event(event)
+        if not event["reminders"].get("overrides", True):
+            event["reminders"] = {"useDefault": event["reminders"].get("useDefault", False)}
         self.lost = rules.normalise_properties(event)
         return event
 
@@ -139,11 +167,16 @@ class Calendar:
         event["etag"] = f'"{self.mailbox.next_serial():016d}"'
         event["updated"] = self._now
         # In place: whoever holds the event sees the change.
-        kept = self.mailbox.events.setdefault(event["id"], {})
+        kept = self.mailbox.events.setdefault(self._key(event["id"]), {})
         if kept is not event:
             kept.clear()
             kept.update(event)
         return kept
+
+
+def resource(event: Native) -> dict[str, Any]:
+    """The event as the API gives it: in which calendar it is, the path of the call says."""
+    return {name: value for name, value in event.items() if name != "calendar"}
 
 
 def serial_of(event: Native) -> int:

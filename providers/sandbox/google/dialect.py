@@ -7,15 +7,30 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from providers.marker import from_strings
+from providers.sandbox.google import calendars
 from providers.sandbox.google.calendar import Calendar
 from providers.sandbox.google.html import shown, typed
 from providers.sandbox.google.rules import CALENDAR_ZONE
-from providers.sandbox.state import Native, SandboxMailbox
+from providers.sandbox.state import Native, SandboxCalendar, SandboxMailbox
 
 __all__ = ["GoogleDialect"]
 
 CATEGORIES = "RoosterCategories"
 """Google has no categories; Rooster keeps them in a private property, as a JSON list."""
+
+_COLOURS = {
+    "3": "purple",
+    "4": "cranberry",
+    "5": "yellow",
+    "6": "orange",
+    "7": "teal",
+    "8": "grey",
+    "9": "blue",
+    "10": "green",
+    "11": "red",
+}
+"""By ``colorId``: Grape, Flamingo, Banana, Tangerine, Peacock, Graphite, Blueberry, Basil and Tomato. The
+other two, Lavender and Sage, are between colours that all providers have."""
 
 
 class GoogleDialect:
@@ -28,7 +43,6 @@ class GoogleDialect:
 
     def describe(self, mailbox: SandboxMailbox, native: Native) -> dict[str, Any]:
         private = native.get("extendedProperties", {}).get("private", {})
-        overrides = native["reminders"].get("overrides", [])
         return {
             "id": native["id"],
             "version": native["etag"],
@@ -41,34 +55,54 @@ class GoogleDialect:
             "description": shown(native.get("description", "")),
             "categories": json.loads(private.get(CATEGORIES, "[]")),
             "showAs": _show_as(native),
-            "reminderMinutes": overrides[0]["minutes"] if overrides else None,
+            "reminderMinutes": _reminder(native),
+            "privacy": "private" if native.get("visibility") in ("private", "confidential") else "normal",
+            "colour": _COLOURS.get(native.get("colorId", "")),
+            "calendar": native.get("calendar"),
             "marker": _marker(private),
         }
 
     def create(self, mailbox: SandboxMailbox, common: dict[str, Any]) -> Native:
-        return self._calendar(mailbox).insert(_fields(common, {}))
+        return self._calendar(mailbox, common.get("calendar")).insert(_fields(common, {}))
 
     def change(self, mailbox: SandboxMailbox, native: Native, common: dict[str, Any]) -> None:
         changes = _fields(common, self.describe(mailbox, native))
-        self._calendar(mailbox).patch(native["id"], changes, attachments=False)
+        self._calendar_of(mailbox, native).patch(native["id"], changes, attachments=False)
 
     def copy(self, mailbox: SandboxMailbox, native: Native) -> Native:
-        return self._calendar(mailbox).copy(native["id"])
+        return self._calendar_of(mailbox, native).copy(native["id"])
 
     def remove(self, mailbox: SandboxMailbox, native: Native) -> None:
-        self._calendar(mailbox).delete(native["id"])
+        self._calendar_of(mailbox, native).delete(native["id"])
 
     def visible(self, mailbox: SandboxMailbox) -> Iterator[Native]:
-        return self._calendar(mailbox).existing()
+        return (event for event in mailbox.events.values() if event["status"] != "cancelled")
 
-    def _calendar(self, mailbox: SandboxMailbox) -> Calendar:
-        return Calendar(mailbox, self._now())
+    def move(self, mailbox: SandboxMailbox, native: Native, calendar: str | None) -> Native:
+        return self._calendar_of(mailbox, native).move(native["id"], self._calendar(mailbox, calendar))
+
+    def make_calendar(self, mailbox: SandboxMailbox, name: str) -> SandboxCalendar:
+        return calendars.make(mailbox, {"summary": name, "timeZone": CALENDAR_ZONE}, by_app=False)
+
+    def _calendar_of(self, mailbox: SandboxMailbox, native: Native) -> Calendar:
+        return self._calendar(mailbox, native.get("calendar"))
+
+    def _calendar(self, mailbox: SandboxMailbox, id: str | None) -> Calendar:
+        return Calendar(mailbox, self._now(), None if id is None else mailbox.calendars[id])
 
 
 def _moment(value: dict[str, str]) -> str:
     if "date" in value:
         return value["date"]
     return datetime.fromisoformat(value["dateTime"]).astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _reminder(native: Native) -> int | None:
+    """Minutes before the start; the first reminder, where there are several."""
+    calendar_has = calendars.PRIMARY_REMINDERS if native.get("calendar") is None else []
+    reminders = native["reminders"]
+    found = calendar_has if reminders.get("useDefault") else reminders.get("overrides", [])
+    return int(found[0]["minutes"]) if found else None
 
 
 def _show_as(native: Native) -> str:
@@ -105,8 +139,10 @@ def _fields(common: dict[str, Any], described: dict[str, Any]) -> dict[str, Any]
         fields["status"] = "tentative" if common["showAs"] == "tentative" else "confirmed"
     if "reminderMinutes" in common:
         minutes = common["reminderMinutes"]
-        overrides = None if minutes is None else [{"method": "popup", "minutes": minutes}]
-        fields["reminders"] = {"useDefault": minutes is None, "overrides": overrides}
+        overrides = [] if minutes is None else [{"method": "popup", "minutes": minutes}]
+        fields["reminders"] = {"useDefault": False, "overrides": overrides}
+    if "privacy" in common:
+        fields["visibility"] = "private" if common["privacy"] == "private" else "default"
     private: dict[str, Any] = {}
     if "categories" in common:
         private[CATEGORIES] = json.dumps(list(common["categories"])) if common["categories"] else None

@@ -8,12 +8,12 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime
 from typing import Any
 
-from providers.sandbox.google.calendar import serial_of
+from providers.sandbox.google.calendar import Calendar, resource, serial_of
 from providers.sandbox.google.errors import ApiError, invalid
-from providers.sandbox.google.rules import CALENDAR_ZONE, instant
+from providers.sandbox.google.rules import instant
 from providers.sandbox.state import Native, SandboxMailbox
 
-__all__ = ["list_events"]
+__all__ = ["full_sync_required", "list_events"]
 
 DEFAULT_PAGE, LARGEST_PAGE = 250, 2500
 _NOT_WITH_SYNC_TOKEN = (
@@ -28,16 +28,17 @@ _NOT_WITH_SYNC_TOKEN = (
 )
 
 
-def list_events(mailbox: SandboxMailbox, query: dict[str, Any], access_role: str) -> dict[str, Any]:
-    """One page of events.
+def list_events(book: Calendar, query: dict[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
+    """One page of a calendar's events; ``entry`` is the calendar in the person's list.
 
     Raises ``ApiError`` 400 for parameters that do not go together, and 410 for a synchronization token
     that is not valid any more.
     """
     _check_bounds(query)
+    mailbox = book.mailbox
     wanted = {side: _constraints(query, side) for side in ("private", "shared")}
     since = _since(mailbox, query)
-    found = [event for event in mailbox.events.values() if _matches(event, query, wanted, since)]
+    found = [event for event in book.events() if _matches(event, query, wanted, since)]
     if query.get("singleEvents") and any("recurrence" in event for event in found):
         raise ApiError(501, "notImplemented", "The sandbox does not expand recurring events.")
     found = _ordered(found, query)
@@ -47,19 +48,30 @@ def list_events(mailbox: SandboxMailbox, query: dict[str, Any], access_role: str
     answer: dict[str, Any] = {
         "kind": "calendar#events",
         "etag": f'"p{mailbox.serial:015d}"',
-        "summary": mailbox.address,
-        "description": "",
+        "summary": entry["summary"],
+        "description": entry.get("description", ""),
         "updated": max((event["updated"] for event in found), default="1970-01-01T00:00:00.000Z"),
-        "timeZone": CALENDAR_ZONE,
-        "accessRole": access_role,
-        "defaultReminders": [{"method": "popup", "minutes": 10}],
-        "items": page,
+        "timeZone": entry["timeZone"],
+        "accessRole": entry["accessRole"],
+        "defaultReminders": entry["defaultReminders"],
+        "items": [resource(event) for event in page],
     }
     if start + size < len(found):
         answer["nextPageToken"] = _encode(page[-1]["id"])
     elif not any(name in query for name in _NOT_WITH_SYNC_TOKEN):
         answer["nextSyncToken"] = _encode(f"serial {mailbox.serial}")
     return answer
+
+
+def full_sync_required() -> ApiError:
+    """410: the synchronization token is not valid any more."""
+    return ApiError(
+        410,
+        "fullSyncRequired",
+        "Sync token is no longer valid, a full sync is required.",
+        domain="calendar",
+        location="syncToken",
+    )
 
 
 def _encode(text: str) -> str:
@@ -83,13 +95,7 @@ def _since(mailbox: SandboxMailbox, query: dict[str, Any]) -> int | None:
             return int(serial)
     except ValueError:
         pass
-    raise ApiError(
-        410,
-        "fullSyncRequired",
-        "Sync token is no longer valid, a full sync is required.",
-        domain="calendar",
-        location="syncToken",
-    )
+    raise full_sync_required()
 
 
 def _position(found: list[Native], token: str) -> int:
