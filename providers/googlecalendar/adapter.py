@@ -10,10 +10,12 @@ from providers.contract import (
     Mailbox,
     Operation,
     Outcome,
+    Permit,
     ProviderError,
     Quota,
     Refused,
     RemoteEvent,
+    always,
 )
 from providers.googlecalendar import outcomes
 from providers.googlecalendar.client import BATCH, CALENDAR, Client
@@ -64,10 +66,12 @@ class GoogleAdapter:
             )
         return Mailbox(address=address, identity=entry.id.casefold())
 
-    async def apply(self, mailbox: Mailbox, operations: Sequence[Operation]) -> list[Outcome]:
+    async def apply(
+        self, mailbox: Mailbox, operations: Sequence[Operation], permit: Permit = always
+    ) -> list[Outcome]:
         if len(operations) > self.batch:
             raise ValueError(f"{len(operations)} operations are more than {self.batch}")
-        return await Writes(self._client, self._clock, mailbox, operations).carry_out()
+        return await Writes(self._client, self._clock, mailbox, operations, permit).carry_out()
 
     async def find(self, mailbox: Mailbox, instance: str, attempts: Sequence[UUID]) -> list[RemoteEvent]:
         wanted = set(attempts)
@@ -77,7 +81,7 @@ class GoogleAdapter:
         constraint = f"{ATTEMPT}={attempts[0].hex}" if len(wanted) == 1 else f"{INSTANCE}={instance}"
         found = {event.id: event async for event in self._search(mailbox, instance, constraint)}
         # A search may lag behind a write; asking for the id does not.
-        missed = [self._get(attempt.hex) for attempt in wanted if attempt.hex not in found]
+        missed = [self._get(mailbox, attempt.hex) for attempt in wanted if attempt.hex not in found]
         for reply in await self._client.send(mailbox.address, missed):
             if outcomes.missing(reply):
                 continue
@@ -98,7 +102,7 @@ class GoogleAdapter:
         token: str | None = None
         while True:
             request = self._client.events.list(
-                calendarId=CALENDAR,
+                calendarId=mailbox.calendar or CALENDAR,
                 privateExtendedProperty=constraint,
                 maxResults=LARGEST_PAGE,
                 pageToken=token,
@@ -113,8 +117,9 @@ class GoogleAdapter:
             if token is None:
                 return
 
-    def _get(self, id: str) -> HttpRequest:
-        return self._client.events.get(calendarId=CALENDAR, eventId=id, fields=FIELDS)
+    def _get(self, mailbox: Mailbox, id: str) -> HttpRequest:
+        calendar = mailbox.calendar or CALENDAR
+        return self._client.events.get(calendarId=calendar, eventId=id, fields=FIELDS)
 
     async def _ask(self, address: str, request: HttpRequest) -> Answer:
         (reply,) = await self._client.send(address, [request])

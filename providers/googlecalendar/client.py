@@ -14,10 +14,12 @@ from google.api_core.client_options import ClientOptions
 from googleapiclient.discovery import Resource, build
 from googleapiclient.http import HttpRequest
 
+from providers.contract import Permit
 from providers.googlecalendar import batch
 from providers.googlecalendar.replies import Answer, NoAnswer, Reply
-from providers.googlecalendar.tokens import Fetched, Tokens, TokenUnavailable
+from providers.googlecalendar.tokens import SCOPES, Fetched, Tokens, TokenUnavailable
 from providers.googlecalendar.wire import read_json
+from providers.permits import NotPermitted, asking
 from providers.settings import GoogleSettings
 
 __all__ = ["BATCH", "CALENDAR", "Client"]
@@ -48,6 +50,7 @@ class Client:
             connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=context),
             timeout=TIMEOUT,
             cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[asking()],
         )
         # aiohttp repeats a PUT or DELETE if a kept connection drops; our caller decides what is repeated.
         self._session._retry_connection = False
@@ -62,53 +65,67 @@ class Client:
         # Making these takes milliseconds, a call on them 0.03 ms.
         self.events: Resource = service.events()
         self.calendar_list: Resource = service.calendarList()
+        self.calendars: Resource = service.calendars()
 
-    async def send(self, subject: str, requests: Sequence[HttpRequest]) -> list[Reply]:
+    async def send(
+        self,
+        subject: str,
+        requests: Sequence[HttpRequest],
+        permit: Permit | None = None,
+        scopes: tuple[str, ...] = SCOPES,
+    ) -> list[Reply]:
         """Carry out calls for a person: one alone, several in batches. A reply for each, in order.
 
         A call that is refused because the token is no longer good is sent once more with a new one:
-        Google did nothing with it.
+        Google did nothing with it. ``permit`` is asked each time that something goes out, those for tokens
+        aside; what it raises is raised here. None: these calls write nothing.
         """
         replies: list[Reply] = []
         for start in range(0, len(requests), BATCH):
             chunk = requests[start : start + BATCH]
-            answers = await self._send(subject, chunk)
+            answers = await self._send(subject, chunk, permit, scopes)
             stale = [
                 i for i, answer in enumerate(answers) if isinstance(answer, Answer) and answer.status == 401
             ]
             if stale:
-                self.tokens.forget(subject)
-                again = await self._send(subject, [chunk[i] for i in stale])
+                self.tokens.forget(subject, scopes)
+                again = await self._send(subject, [chunk[i] for i in stale], permit, scopes)
                 for index, answer in zip(stale, again, strict=True):
                     answers[index] = answer
             replies += answers
         return replies
 
-    async def _send(self, subject: str, requests: Sequence[HttpRequest]) -> list[Reply]:
+    async def _send(
+        self, subject: str, requests: Sequence[HttpRequest], permit: Permit | None, scopes: tuple[str, ...]
+    ) -> list[Reply]:
         try:
-            token = await self.tokens.get(subject)
+            token = await self.tokens.get(subject, scopes)
         except TokenUnavailable as error:
             return [error.reply] * len(requests)
         authorization = {"Authorization": f"Bearer {token}"}
         try:
             if len(requests) == 1:
-                return [await self._send_one(requests[0], authorization)]
-            return await self._send_batch(requests, authorization)
+                return [await self._send_one(requests[0], authorization, permit)]
+            return await self._send_batch(requests, authorization, permit)
+        except NotPermitted as error:
+            raise error.reason from None
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return [NoAnswer(why=type(error).__name__)] * len(requests)
 
-    async def _send_one(self, request: HttpRequest, authorization: Mapping[str, str]) -> Reply:
+    async def _send_one(
+        self, request: HttpRequest, authorization: Mapping[str, str], permit: Permit | None
+    ) -> Reply:
         body = None if request.body is None else request.body.encode()
-        fetched = await self._fetch(request.method, request.uri, body, {**request.headers, **authorization})
+        headers = {**request.headers, **authorization}
+        fetched = await self._fetch(request.method, request.uri, body, headers, permit)
         return read_json(fetched.status, fetched.data, fetched.headers.get("Retry-After"))
 
     async def _send_batch(
-        self, requests: Sequence[HttpRequest], authorization: Mapping[str, str]
+        self, requests: Sequence[HttpRequest], authorization: Mapping[str, str], permit: Permit | None
     ) -> list[Reply]:
         content_type, body = batch.encode(requests)
-        fetched = await self._fetch(
-            "POST", self._batch_url, body, {"Content-Type": content_type, **authorization}
-        )
+        headers = {"Content-Type": content_type, **authorization}
+        fetched = await self._fetch("POST", self._batch_url, body, headers, permit)
         if fetched.status != 200:
             return [self._whole(fetched)] * len(requests)
         return batch.decode(fetched.headers.get("Content-Type", ""), fetched.data, len(requests))
@@ -123,9 +140,17 @@ class Client:
             return NoAnswer(why=f"status {fetched.status} for a whole batch")
         return read_json(fetched.status, fetched.data, fetched.headers.get("Retry-After"))
 
-    async def _fetch(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Fetched:
+    async def _fetch(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        permit: Permit | None = None,
+    ) -> Fetched:
+        """Send one HTTP request. Raises ``NotPermitted`` if ``permit`` does not let it."""
         async with self._session.request(
-            method, url, data=body, headers=headers, allow_redirects=False
+            method, url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=permit
         ) as response:
             return Fetched(response.status, response.headers, await response.read())
 

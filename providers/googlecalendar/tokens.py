@@ -18,7 +18,7 @@ from google.oauth2 import service_account
 
 from providers.googlecalendar.replies import Answer, NoAnswer, NoToken, Reply
 
-__all__ = ["SCOPES", "Fetch", "Fetched", "TokenUnavailable", "Tokens"]
+__all__ = ["CALENDAR_SCOPES", "SCOPES", "Fetch", "Fetched", "TokenUnavailable", "Tokens"]
 
 SCOPES = (
     "https://www.googleapis.com/auth/calendar.events",
@@ -26,8 +26,11 @@ SCOPES = (
 )
 """What the administrator delegates: events, and the calendar list, which says whether we may write."""
 
+CALENDAR_SCOPES = ("https://www.googleapis.com/auth/calendar.app.created",)
+"""What making and removing a calendar takes, and that alone: calendars that this application has made."""
+
 KEPT = 10_000
-"""How many people's tokens are kept; the least recently used go first."""
+"""How many tokens are kept; the least recently used go first."""
 
 
 class Fetched(msgspec.Struct, frozen=True):
@@ -67,24 +70,25 @@ class Tokens:
         self.project = str(info.get("project_id") or credentials.service_account_email)
         self._credentials = credentials
         self._fetch = fetch
-        self._by_subject: OrderedDict[str, service_account.Credentials] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, tuple[str, ...]], service_account.Credentials] = OrderedDict()
         # google-auth blocks and signs (a millisecond of RSA), so it works in threads of its own.
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="google-tokens")
 
-    async def get(self, subject: str) -> str:
-        """An access token to act for this person. Raises ``TokenUnavailable``."""
-        key = subject.casefold()
-        credentials = self._by_subject.get(key) or self._acting_for(subject)
-        self._by_subject[key] = credentials
-        self._by_subject.move_to_end(key)
-        if len(self._by_subject) > KEPT:
-            self._by_subject.popitem(last=False)
+    async def get(self, subject: str, scopes: tuple[str, ...] = SCOPES) -> str:
+        """An access token to act for this person within the scopes. Raises ``TokenUnavailable``."""
+        key = subject.casefold(), scopes
+        credentials = self._kept.get(key) or self._acting_for(subject, scopes)
+        self._kept[key] = credentials
+        self._kept.move_to_end(key)
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
         if not credentials.valid:
             await self._refresh(credentials)
         return str(credentials.token)
 
-    def _acting_for(self, subject: str) -> service_account.Credentials:
-        with_subject: Callable[[str], service_account.Credentials] = self._credentials.with_subject
+    def _acting_for(self, subject: str, scopes: tuple[str, ...]) -> service_account.Credentials:
+        with_scopes: Callable[..., service_account.Credentials] = self._credentials.with_scopes
+        with_subject: Callable[[str], service_account.Credentials] = with_scopes(scopes).with_subject
         return with_subject(subject)
 
     async def _refresh(self, credentials: service_account.Credentials) -> None:
@@ -99,9 +103,9 @@ class Tokens:
         except (google.auth.exceptions.TransportError, aiohttp.ClientError, OSError, TimeoutError) as error:
             raise TokenUnavailable(NoAnswer(why=f"token: {type(error).__name__}")) from error
 
-    def forget(self, subject: str) -> None:
+    def forget(self, subject: str, scopes: tuple[str, ...] = SCOPES) -> None:
         """Ask for a new token next time: Google did not accept the last one."""
-        self._by_subject.pop(subject.casefold(), None)
+        self._kept.pop((subject.casefold(), scopes), None)
 
     def close(self) -> None:
         """Give back the threads."""
@@ -110,7 +114,7 @@ class Tokens:
 
 def _from_info(info: Any) -> service_account.Credentials:
     read: Callable[..., service_account.Credentials] = service_account.Credentials.from_service_account_info
-    return read(info, scopes=SCOPES)
+    return read(info)
 
 
 def _refusal(error: google.auth.exceptions.RefreshError) -> NoToken | NoAnswer:

@@ -4,7 +4,19 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from googleapiclient.http import HttpRequest
 
-from providers.contract import Clock, Create, Delete, Done, Gone, Mailbox, Operation, Outcome, Refused, Update
+from providers.contract import (
+    Clock,
+    Create,
+    Delete,
+    Done,
+    Gone,
+    Mailbox,
+    Operation,
+    Outcome,
+    Permit,
+    Refused,
+    Update,
+)
 from providers.googlecalendar import bodies, outcomes
 from providers.googlecalendar.client import CALENDAR, Client
 from providers.googlecalendar.replies import Answer, Reply
@@ -21,9 +33,16 @@ class Writes:
     """
 
     def __init__(
-        self, client: Client, clock: Clock, mailbox: Mailbox, operations: Sequence[Operation]
+        self,
+        client: Client,
+        clock: Clock,
+        mailbox: Mailbox,
+        operations: Sequence[Operation],
+        permit: Permit,
     ) -> None:
         self._client = client
+        self._permit = permit
+        self._calendar = mailbox.calendar or CALENDAR
         self._clock = clock
         self._mailbox = mailbox
         self._operations = operations
@@ -71,7 +90,7 @@ class Writes:
             elif isinstance(operation, Update):
                 self._outcomes[place] = Done(operation.id, operation.version)
         moved_on = []
-        for place, reply in (await self._send(requests)).items():
+        for place, reply in (await self._send(requests, self._permit)).items():
             operation = self._operations[place]
             if outcomes.moved_on(reply) and isinstance(operation, Update) and place not in self._seen:
                 moved_on.append(place)
@@ -102,14 +121,14 @@ class Writes:
                 self._outcomes[place] = outcomes.written(seen, "event", self._clock())
             else:
                 self._outcomes[place] = self._outcome(operation, reply)
-        for place, reply in (await self._send(again)).items():
+        for place, reply in (await self._send(again, self._permit)).items():
             outcome = self._outcome(self._operations[place], reply)
             self._outcomes[place] = _brought_back(outcome) if place in deleted else outcome
 
     def _look(self, operation: Operation, refusal: Reply) -> HttpRequest:
         """What tells most: whether there is a calendar, if it may be that which was not found."""
         if outcomes.not_found(refusal):
-            return self._client.calendar_list.get(calendarId=CALENDAR, fields="id")
+            return self._client.calendar_list.get(calendarId=self._calendar, fields="id")
         return self._get(operation)
 
     def _mending(self, create: Create, reply: Reply) -> HttpRequest | None:
@@ -119,7 +138,7 @@ class Writes:
         one that lost its marker gets it again.
         """
         common = {
-            "calendarId": CALENDAR,
+            "calendarId": self._calendar,
             "eventId": create.marker.attempt.hex,
             "sendUpdates": "none",
             "fields": FIELDS,
@@ -137,7 +156,7 @@ class Writes:
     def _request(self, operation: Operation, seen: EventResource | None) -> HttpRequest | None:
         """What is to be sent; None if that is nothing. ``seen`` is the event as it was read, if it was."""
         events = self._client.events
-        common = {"calendarId": CALENDAR, "sendUpdates": "none"}
+        common = {"calendarId": self._calendar, "sendUpdates": "none"}
         match operation:
             case Create(event=event, marker=marker):
                 return events.insert(**common, body=bodies.insertion(event, marker), fields=FIELDS)
@@ -154,7 +173,7 @@ class Writes:
 
     def _get(self, operation: Operation) -> HttpRequest:
         id = operation.marker.attempt.hex if isinstance(operation, Create) else operation.id
-        return self._client.events.get(calendarId=CALENDAR, eventId=id, fields=FIELDS)
+        return self._client.events.get(calendarId=self._calendar, eventId=id, fields=FIELDS)
 
     def _outcome(self, operation: Operation, reply: Reply) -> Outcome:
         match operation:
@@ -165,8 +184,11 @@ class Writes:
             case Delete(id=id):
                 return outcomes.deleted(reply, id, self._clock())
 
-    async def _send(self, requests: Mapping[int, HttpRequest]) -> dict[int, Reply]:
-        replies = await self._client.send(self._mailbox.address, list(requests.values()))
+    async def _send(
+        self, requests: Mapping[int, HttpRequest], permit: Permit | None = None
+    ) -> dict[int, Reply]:
+        """The replies to these calls; those that write need a permit."""
+        replies = await self._client.send(self._mailbox.address, list(requests.values()), permit)
         return dict(zip(requests, replies, strict=True))
 
 
