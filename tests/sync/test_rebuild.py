@@ -47,8 +47,14 @@ async def restore(world: World) -> None:
         await connection.execute("SET LOCAL session_replication_role = replica")
         await connection.execute(f"TRUNCATE {', '.join(tables)} CASCADE")
         for name in tables:
+            columns = await connection.fetchval(
+                "SELECT string_agg(quote_ident(column_name), ', ') FROM information_schema.columns"
+                " WHERE table_schema = 'public' AND table_name = $1 AND is_generated = 'NEVER'",
+                name,
+            )
             await connection.execute(
-                f'INSERT INTO public."{name}" OVERRIDING SYSTEM VALUE TABLE backup."{name}"'
+                f'INSERT INTO public."{name}" ({columns}) OVERRIDING SYSTEM VALUE'
+                f' SELECT {columns} FROM backup."{name}"'
             )
         await connection.execute(
             "SELECT setval(format('public.%I', sequencename)::regclass, coalesce(last_value, 1),"
