@@ -58,7 +58,25 @@ async def test_what_the_sandbox_answers_fits_the_metadata(
     await graph.ok("PATCH", f"{EVENTS}/{created['id']}", {"subject": "Calculus"})
     await graph.ok("GET", EVENTS)
     await graph.ok("GET", "/users/alice@uni.example/calendar")
+    made = await graph.ok(
+        "POST",
+        "/users/alice@uni.example/calendars",
+        {
+            "name": "Timetable",
+            "singleValueExtendedProperties": [
+                {"id": "String {7c6a1f52-4f0e-5d3b-9a2c-0b6d8e41a7f3} Name Colour", "value": "red"}
+            ],
+        },
+    )
+    await graph.ok("PATCH", f"/users/alice@uni.example/calendars/{made['id']}", {"color": "lightBlue"})
     await graph.ok("GET", "/users/alice@uni.example/calendars")
+    categories = "/users/alice@uni.example/outlook/masterCategories"
+    category = await graph.ok("POST", categories, {"displayName": "Lecture", "color": "preset7"})
+    await graph.ok("PATCH", f"{categories}/{category['id']}", {"color": "none"})
+    await graph.ok("GET", categories)
+    window = {"startDateTime": "2027-01-01", "endDateTime": "2028-01-01"}
+    delta = await graph.ok("GET", "/users/alice@uni.example/calendarView/delta", **window)
+    assert delta["value"]
     assert await control.ok("GET", "/violations") == {"violations": []}
 
 

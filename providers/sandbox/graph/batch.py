@@ -6,7 +6,8 @@ import msgspec
 
 from providers.sandbox.graph.errors import GraphError, over_concurrency, unavailable
 from providers.sandbox.graph.limits import CONCURRENT
-from providers.sandbox.graph.service import Answer, Call, Service
+from providers.sandbox.graph.messages import Answer, Call
+from providers.sandbox.graph.service import Service
 
 __all__ = ["LARGEST", "carry_out", "parse"]
 

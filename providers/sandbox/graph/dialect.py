@@ -6,16 +6,19 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from providers import marker
-from providers.sandbox.graph import store, zones
+from providers.sandbox.graph import calendars, store, zones
+from providers.sandbox.graph.categories import colour_of
+from providers.sandbox.graph.messages import TYPE
 from providers.sandbox.graph.properties import canonical
-from providers.sandbox.graph.service import TYPE
 from providers.sandbox.graph.validation import checked
-from providers.sandbox.state import Native, SandboxMailbox
+from providers.sandbox.state import Native, SandboxCalendar, SandboxMailbox
 
 __all__ = ["GraphDialect"]
 
 PROPERTIES = {canonical(f"String {{{marker.PROPERTY_SET}}} Name {name}"): name for name in marker.NAMES}
 SHOWN_AS = {"free": "free", "workingElsewhere": "free", "tentative": "tentative"}
+PRIVATE = ("private", "confidential")
+"""What others do not see; "personal" is a label that hides nothing."""
 
 
 class GraphDialect:
@@ -40,12 +43,16 @@ class GraphDialect:
             "categories": native["categories"],
             "showAs": SHOWN_AS.get(native["showAs"], "busy"),
             "reminderMinutes": native["reminderMinutesBeforeStart"] if native["isReminderOn"] else None,
+            "privacy": "private" if native["sensitivity"] in PRIVATE else "normal",
+            "colour": colour_of(mailbox, native["categories"]),
+            "calendar": native.get("calendar"),
             "marker": _marker(native),
         }
 
     def create(self, mailbox: SandboxMailbox, common: dict[str, Any]) -> Native:
         defaults = {"title": "", "timeZone": "UTC", "allDay": False}
-        return store.create(mailbox, checked(_given({**defaults, **common}), creating=True), _now())
+        given = checked(_given({**defaults, **common}), creating=True)
+        return store.create(mailbox, given, _now(), common.get("calendar"))
 
     def change(self, mailbox: SandboxMailbox, native: Native, common: dict[str, Any]) -> None:
         times = {"start", "end", "timeZone", "allDay"}
@@ -57,19 +64,24 @@ class GraphDialect:
     def copy(self, mailbox: SandboxMailbox, native: Native) -> Native:
         """Outlook's copy keeps every property, the named ones included, but for Graph's transactionId."""
         skipped = {"transactionId", "hasAttachments", "recurrence", "attendees"}
-        copied = store.create(
-            mailbox, {n: v for n, v in native.items() if n in store.SETTABLE - skipped}, _now()
-        )
+        given = {name: value for name, value in native.items() if name in store.SETTABLE - skipped}
+        copied = store.create(mailbox, given, _now(), native.get("calendar"))
         copied["originalStartTimeZone"] = native["originalStartTimeZone"]
         copied["originalEndTimeZone"] = native["originalEndTimeZone"]
         return copied
 
     def remove(self, mailbox: SandboxMailbox, native: Native) -> None:
-        del mailbox.events[native["id"]]
-        mailbox.next_serial()
+        store.remove(mailbox, native)
 
     def visible(self, mailbox: SandboxMailbox) -> Iterator[Native]:
         return iter(mailbox.events.values())
+
+    def move(self, mailbox: SandboxMailbox, native: Native, calendar: str | None) -> Native:
+        store.move(mailbox, native, calendar, _now())
+        return native
+
+    def make_calendar(self, mailbox: SandboxMailbox, name: str) -> SandboxCalendar:
+        return calendars.make(mailbox, name)
 
 
 def _marker(native: Native) -> dict[str, Any] | None:
@@ -98,6 +110,8 @@ def _given(common: dict[str, Any]) -> dict[str, Any]:
         given["location"] = {"displayName": common["location"]}
     if "description" in common:
         given["body"] = {"contentType": "text", "content": common["description"]}
+    if "privacy" in common:
+        given["sensitivity"] = common["privacy"]
     if "reminderMinutes" in common:
         given["isReminderOn"] = common["reminderMinutes"] is not None
         given["reminderMinutesBeforeStart"] = common["reminderMinutes"] or 0

@@ -8,8 +8,10 @@ __all__ = [
     "bad_uri",
     "invalid_request",
     "item_not_found",
+    "only",
     "over_concurrency",
     "request_body_read",
+    "sync_state_not_found",
     "too_many_requests",
     "unavailable",
     "user_not_found",
@@ -39,6 +41,11 @@ class GraphError(Exception):
 def item_not_found() -> GraphError:
     """The event is not in the store."""
     return GraphError(404, "ErrorItemNotFound", "The specified object was not found in the store.")
+
+
+def sync_state_not_found() -> GraphError:
+    """What a delta link goes on from is not known any more; with this code clients have seen it."""
+    return GraphError(410, "SyncStateNotFound", "The sync state generation is not found.")
 
 
 def user_not_found() -> GraphError:
@@ -81,3 +88,11 @@ def request_body_read(message: str) -> GraphError:
 def bad_uri(message: str) -> GraphError:
     """The path or a query option does not fit the metadata."""
     return GraphError(400, "RequestBroker--ParseUri", message)
+
+
+def only(method: str, *allowed: str) -> None:
+    """Raises ``GraphError`` (405) for any other method than those that are allowed."""
+    if method not in allowed:
+        raise GraphError(
+            405, "Request_BadRequest", "Specified HTTP method is not allowed for the request target."
+        )

@@ -11,7 +11,8 @@ from providers.sandbox import entra
 from providers.sandbox.faults import cut_connection, send_half
 from providers.sandbox.graph import batch
 from providers.sandbox.graph.errors import GraphError, access_denied, too_many_requests, unavailable
-from providers.sandbox.graph.service import TYPE, Answer, Call, ConnectionCut, Service
+from providers.sandbox.graph.messages import TYPE, Answer, Call, ConnectionCut
+from providers.sandbox.graph.service import Service
 from providers.sandbox.state import State
 
 __all__ = ["GraphHttp"]

@@ -18,7 +18,24 @@ from providers.sandbox.graph.properties import merged
 from providers.sandbox.graph.validation import check_times
 from providers.sandbox.state import Native, SandboxMailbox
 
-__all__ = ["SETTABLE", "Shape", "as_text", "change", "create", "etag", "full", "own_id", "show"]
+__all__ = [
+    "SETTABLE",
+    "Shape",
+    "as_text",
+    "change",
+    "change_key",
+    "create",
+    "etag",
+    "forgotten_until",
+    "full",
+    "move",
+    "own_id",
+    "removals",
+    "remove",
+    "remove_calendar",
+    "show",
+    "shown_id",
+]
 
 IMMUTABLE = "AAkA"
 MUTABLE = "AAMk"
@@ -53,6 +70,10 @@ DEFAULTS: Native = {
 }
 SETTABLE = DEFAULTS.keys() | {"start", "end"}
 """What a create may set."""
+OUR_OWN = ("calendar", "serial")
+"""Keys of a native event that are no properties of Graph's: where it is, and the number of its change."""
+REMEMBERED = 10_000
+"""Removals that a mailbox remembers for change tracking; it starts over for who asks for older ones."""
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,9 +87,11 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """Ids of the single-value extended properties to show; they are never shown unasked."""
 
 
-def create(mailbox: SandboxMailbox, given: dict[str, Any], now: datetime) -> Native:
-    """Put a new event with the checked properties into the mailbox. Raises ``GraphError``."""
-    event: Native = {}
+def create(
+    mailbox: SandboxMailbox, given: dict[str, Any], now: datetime, calendar: str | None = None
+) -> Native:
+    """Put a new event with the checked properties into the calendar. Raises ``GraphError``."""
+    event: Native = {} if calendar is None else {"calendar": calendar}
     _set(event, given)
     check_times(event)
     serial = mailbox.next_serial()
@@ -90,6 +113,38 @@ def change(mailbox: SandboxMailbox, event: Native, given: dict[str, Any], now: d
     event.update(candidate)
 
 
+def move(mailbox: SandboxMailbox, event: Native, calendar: str | None, now: datetime) -> None:
+    """Put the event into another calendar; it keeps its immutable id."""
+    _note_removal(mailbox, event)
+    event.pop("calendar", None)
+    event |= {} if calendar is None else {"calendar": calendar}
+    _stamp(mailbox, event, mailbox.next_serial(), now)
+
+
+def remove(mailbox: SandboxMailbox, event: Native) -> None:
+    """Take the event out of the mailbox."""
+    del mailbox.events[event["id"]]
+    _note_removal(mailbox, event)
+
+
+def remove_calendar(mailbox: SandboxMailbox, calendar: str) -> None:
+    """Take the calendar out of the mailbox, with all that is in it."""
+    for event in [event for event in mailbox.events.values() if event.get("calendar") == calendar]:
+        remove(mailbox, event)
+    del mailbox.calendars[calendar]
+    mailbox.next_serial()
+
+
+def removals(mailbox: SandboxMailbox) -> list[tuple[int, str, str | None]]:
+    """What was taken out of calendars: serial, id and calendar, the earliest first."""
+    return [(serial, id_, calendar) for serial, id_, calendar in mailbox.native.get("removed", ())]
+
+
+def forgotten_until(mailbox: SandboxMailbox) -> int:
+    """The serial of the last removal that is not remembered any more."""
+    return int(mailbox.native.get("forgotten", 0))
+
+
 def full(event: Native) -> Native:
     """The event with the defaults of what was never set. Not to be changed."""
     return {**DEFAULTS, **event}
@@ -100,6 +155,11 @@ def own_id(id_: str) -> str | None:
     if re.fullmatch(r"AA(kA|Mk)[A-Za-z0-9_=-]+", id_) is None:
         return None
     return IMMUTABLE + id_[len(IMMUTABLE) :]
+
+
+def shown_id(id_: str, shape: Shape) -> str:
+    """The id of an event as the client prefers it."""
+    return id_ if shape.immutable_id else MUTABLE + id_[len(IMMUTABLE) :]
 
 
 def etag(event: Native) -> str:
@@ -113,8 +173,9 @@ def show(mailbox: SandboxMailbox, event: Native, shape: Shape) -> dict[str, Any]
     recurring = event["recurrence"] is not None
     # "The start/end of an all-day event": midnight of the day itself, whatever zone is preferred.
     floating = event["isAllDay"]
-    shown = {name: event[name] for name in event if not name.endswith("ExtendedProperties")} | {
-        "id": event["id"] if shape.immutable_id else MUTABLE + event["id"][len(IMMUTABLE) :],
+    kept = (name for name in event if name not in OUR_OWN and not name.endswith("ExtendedProperties"))
+    shown = {name: event[name] for name in kept} | {
+        "id": shown_id(event["id"], shape),
         "start": _floating(event["start"]) if floating else _shown_time(event, "start", shape),
         "end": _floating(event["end"]) if floating else _shown_time(event, "end", shape),
         "body": _shown_body(event["body"], plain=shape.text_body),
@@ -163,9 +224,22 @@ def _set(event: Native, given: dict[str, Any]) -> None:
     event.update(values)
 
 
-def _stamp(mailbox: SandboxMailbox, event: Native, serial: int, now: datetime) -> None:
+def change_key(mailbox: SandboxMailbox, serial: int) -> str:
+    """The version that a change made: another one for each."""
     digest = sha256(f"{mailbox.address}:{serial}".encode()).digest()
-    event["changeKey"] = urlsafe_b64encode(digest[:18]).decode()
+    return urlsafe_b64encode(digest[:18]).decode()
+
+
+def _note_removal(mailbox: SandboxMailbox, event: Native) -> None:
+    removed: list[Any] = mailbox.native.setdefault("removed", [])
+    removed.append([mailbox.next_serial(), event["id"], event.get("calendar")])
+    if len(removed) > REMEMBERED:
+        mailbox.native["forgotten"] = removed.pop(0)[0]
+
+
+def _stamp(mailbox: SandboxMailbox, event: Native, serial: int, now: datetime) -> None:
+    event["serial"] = serial
+    event["changeKey"] = change_key(mailbox, serial)
     event["lastModifiedDateTime"] = _timestamp(now)
 
 
