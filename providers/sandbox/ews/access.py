@@ -4,41 +4,13 @@ import msgspec
 from lxml import etree
 
 from providers.sandbox.ews import identifiers, timezones
+from providers.sandbox.ews.hierarchy import Folder, find_folder
 from providers.sandbox.ews.soap import TYPES, ResponseError, SoapFault
 from providers.sandbox.state import Native, SandboxMailbox, State
 
-__all__ = ["FOLDERS", "Caller", "Folder", "caller"]
+__all__ = ["Caller", "caller"]
 
 _T = f"{{{TYPES}}}"
-
-
-class Folder(msgspec.Struct, frozen=True):
-    """A folder that every mailbox has."""
-
-    name: str
-    """Its distinguished name."""
-    display: str
-    parent: str
-    element: str = "Folder"
-    folder_class: str = "IPF.Note"
-
-
-FOLDERS = {
-    folder.name: folder
-    for folder in (
-        Folder("root", "Root", "root", folder_class=""),
-        Folder("msgfolderroot", "Top of Information Store", "root", folder_class=""),
-        Folder("calendar", "Calendar", "msgfolderroot", "CalendarFolder", "IPF.Appointment"),
-        Folder("contacts", "Contacts", "msgfolderroot", "ContactsFolder", "IPF.Contact"),
-        Folder("deleteditems", "Deleted Items", "msgfolderroot"),
-        Folder("drafts", "Drafts", "msgfolderroot"),
-        Folder("inbox", "Inbox", "msgfolderroot"),
-        Folder("junkemail", "Junk Email", "msgfolderroot"),
-        Folder("outbox", "Outbox", "msgfolderroot"),
-        Folder("sentitems", "Sent Items", "msgfolderroot"),
-        Folder("tasks", "Tasks", "msgfolderroot", "TasksFolder", "IPF.Task"),
-    )
-}
 
 
 class Caller(msgspec.Struct, kw_only=True):
@@ -75,11 +47,12 @@ class Caller(msgspec.Struct, kw_only=True):
             raise ResponseError("ErrorFolderNotFound", "The mailbox has no such folder.")
         if not self._may_use(mailbox):
             raise ResponseError("ErrorAccessDenied", "Access is denied. Check credentials and try again.")
-        if name not in FOLDERS:
+        folder = find_folder(mailbox, name)
+        if folder is None:
             raise ResponseError(
                 "ErrorFolderNotFound", "The specified folder could not be found in the store."
             )
-        return mailbox, FOLDERS[name]
+        return mailbox, folder
 
     def _named(self, element: etree._Element) -> SandboxMailbox:
         address = element.findtext(f"{_T}Mailbox/{_T}EmailAddress")

@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from providers.marker import NAMES, PROPERTY_SET, from_strings
-from providers.sandbox.ews import identifiers, items, timezones
+from providers.sandbox.ews import configurations, hierarchy, identifiers, items, timezones
 from providers.sandbox.ews.bodies import as_text
 from providers.sandbox.ews.paths import extended_path
 from providers.sandbox.ews.properties import moment
-from providers.sandbox.state import Native, SandboxMailbox
+from providers.sandbox.ews.soap import ResponseError
+from providers.sandbox.state import Native, SandboxCalendar, SandboxMailbox
 
 __all__ = ["EwsDialect"]
 
@@ -51,11 +52,15 @@ class EwsDialect:
             "categories": list(fields.get("item:Categories", [])),
             "showAs": _SHOW_AS.get(fields["calendar:LegacyFreeBusyStatus"], "busy"),
             "reminderMinutes": fields["item:ReminderMinutesBeforeStart"] if reminds else None,
+            "privacy": "normal" if fields["item:Sensitivity"] == "Normal" else "private",
+            "colour": _colour(mailbox, fields),
+            "calendar": native.get("calendar"),
             "marker": _marker(native),
         }
 
     def create(self, mailbox: SandboxMailbox, common: dict[str, Any]) -> Native:
-        native = items.add_item(mailbox, "calendar", [], zone=None, by=mailbox.address, now=_now())
+        folder = _folder(common.get("calendar"))
+        native = items.add_item(mailbox, folder, [], zone=None, by=mailbox.address, now=_now())
         self.change(mailbox, native, common)
         return native
 
@@ -72,6 +77,8 @@ class EwsDialect:
             fields["item:Categories"] = list(common["categories"])
         if "showAs" in common:
             fields["calendar:LegacyFreeBusyStatus"] = str(common["showAs"]).capitalize()
+        if "privacy" in common:
+            fields["item:Sensitivity"] = str(common["privacy"]).capitalize()
         if "reminderMinutes" in common:
             minutes = common["reminderMinutes"]
             fields["item:ReminderIsSet"] = minutes is not None
@@ -84,7 +91,7 @@ class EwsDialect:
         native["touched"] |= dict.fromkeys(changed, native["change"])
 
     def copy(self, mailbox: SandboxMailbox, native: Native) -> Native:
-        copied = items.copy_item(mailbox, native, "calendar")
+        copied = items.copy_item(mailbox, native, native["folder"])
         copied["fields"]["calendar:UID"] = items.new_uid()
         return copied
 
@@ -92,7 +99,24 @@ class EwsDialect:
         items.remove_item(mailbox, native)
 
     def visible(self, mailbox: SandboxMailbox) -> Iterator[Native]:
-        return (native for native in mailbox.events.values() if native["folder"] == "calendar")
+        return (
+            native
+            for native in mailbox.events.values()
+            if native["folder"] == "calendar" or "calendar" in native
+        )
+
+    def move(self, mailbox: SandboxMailbox, native: Native, calendar: str | None) -> Native:
+        """Exchange gives what is moved another id."""
+        moved = items.copy_item(mailbox, native, _folder(calendar))
+        items.remove_item(mailbox, native)
+        return moved
+
+    def make_calendar(self, mailbox: SandboxMailbox, name: str) -> SandboxCalendar:
+        """Below the default calendar, as Outlook does. Raises ValueError if there is one of this name."""
+        try:
+            return hierarchy.add_calendar(mailbox, name)
+        except ResponseError as error:
+            raise ValueError(error.message) from error
 
 
 def _marker(native: Native) -> dict[str, Any] | None:
@@ -101,6 +125,16 @@ def _marker(native: Native) -> dict[str, Any] | None:
     if found is None:
         return None
     return msgspec.structs.asdict(found) | {"attempt": found.attempt.hex}
+
+
+def _folder(calendar: str | None) -> str:
+    return "calendar" if calendar is None else identifiers.read_folder_id(calendar)[1]
+
+
+def _colour(mailbox: SandboxMailbox, fields: Native) -> str | None:
+    colours = configurations.colours(mailbox)
+    found = (colours.get(one.casefold()) for one in fields.get("item:Categories", []))
+    return next((colour for colour in found if colour), None)
 
 
 def _now() -> datetime:

@@ -25,6 +25,15 @@ ITEM_OPERATIONS = {
     "FindFolder": "read",
     "CopyItem": "copy",
     "MoveItem": "move",
+    "SyncFolderItems": "read",
+    "SyncFolderHierarchy": "read",
+    "CreateFolder": "make_calendar",
+    "UpdateFolder": "change_calendar",
+    "DeleteFolder": "remove_calendar",
+    "GetUserConfiguration": "read",
+    "CreateUserConfiguration": "change_categories",
+    "UpdateUserConfiguration": "change_categories",
+    "DeleteUserConfiguration": "change_categories",
 }
 """What an operation does to each of its items, in the words that all protocols share."""
 

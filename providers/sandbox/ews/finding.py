@@ -34,7 +34,7 @@ def find_in_folder(caller: Caller, body: etree._Element, folder_id: etree._Eleme
     calendar_view = body.find(f"{_M}CalendarView")
     condition, order = body.find(f"{_M}Restriction"), body.find(f"{_M}SortOrder")
     if calendar_view is not None:
-        if folder.name != "calendar":
+        if folder.element != "CalendarFolder":
             raise ResponseError(
                 "ErrorCalendarFolderIsInvalidForCalendarView", "A calendar view is for calendar folders only."
             )

@@ -17,8 +17,10 @@ from providers.sandbox.ews.soap import MESSAGES, TYPES, SoapFault, line_of, loca
 __all__ = ["OPERATIONS", "check_header", "check_request"]
 
 OPERATIONS = (
-    "ConvertId", "CopyItem", "CreateItem", "DeleteItem", "FindFolder", "FindItem", "GetFolder", "GetItem",
-    "GetServerTimeZones", "MoveItem", "ResolveNames", "SyncFolderHierarchy", "UpdateItem",
+    "ConvertId", "CopyItem", "CreateFolder", "CreateItem", "CreateUserConfiguration", "DeleteFolder",
+    "DeleteItem", "DeleteUserConfiguration", "FindFolder", "FindItem", "GetFolder", "GetItem",
+    "GetServerTimeZones", "GetUserConfiguration", "MoveItem", "ResolveNames", "SyncFolderHierarchy",
+    "SyncFolderItems", "UpdateFolder", "UpdateItem", "UpdateUserConfiguration",
 )  # fmt: skip
 
 _BY_KIND = {"boolean": "=bool", "integer": "=int", "datetime": "=datetime", "strings": "String*",

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 import msgspec
 from lxml import etree
 
-from providers.sandbox.ews import folders, identifiers, items, timezones
-from providers.sandbox.ews.access import FOLDERS, Caller
+from providers.sandbox.ews import configurations, folders, identifiers, items, timezones
+from providers.sandbox.ews.access import Caller
 from providers.sandbox.ews.changes import Change, read_changes, read_item
 from providers.sandbox.ews.faults import ITEM_OPERATIONS, Plan
 from providers.sandbox.ews.finding import find_in_folder
@@ -21,6 +21,7 @@ from providers.sandbox.ews.soap import (
     local,
     response_message,
 )
+from providers.sandbox.ews.syncing import sync_items
 from providers.sandbox.state import Native, SandboxMailbox
 
 __all__ = ["Call", "carry_out", "item_elements"]
@@ -51,6 +52,9 @@ _CONTAINERS = {
     "MoveItem": "ItemIds",
     "FindItem": "ParentFolderIds",
     "GetFolder": "FolderIds",
+    "CreateFolder": "Folders",
+    "UpdateFolder": "FolderChanges",
+    "DeleteFolder": "FolderIds",
     "FindFolder": "ParentFolderIds",
     "ConvertId": "SourceIds",
 }
@@ -211,28 +215,6 @@ def _wants_ids(call: Call) -> bool:
     return (call.body.findtext(f"{_M}ReturnNewItemIds") or "true").strip() in ("true", "1")
 
 
-def _get_folder(call: Call, element: etree._Element) -> str:
-    mailbox, folder = call.caller.folder(element)
-    return f"<m:Folders>{folders.folder_xml(mailbox, folder, call.part('FolderShape'))}</m:Folders>"
-
-
-def _sync_hierarchy(call: Call, body: etree._Element) -> str:
-    target = body.find(f"{_M}SyncFolderId")
-    if target is None:
-        mailbox, folder = call.caller.own(), FOLDERS["root"]
-    else:
-        mailbox, folder = call.caller.folder(target[0])
-    known = body.findtext(f"{_M}SyncState") == "RjE="
-    changes = "" if known else "".join(
-        f"<t:Create>{folders.folder_xml(mailbox, child, call.part('FolderShape'))}</t:Create>"
-        for child in folders.children(folder, deep=True)
-    )  # fmt: skip
-    return (
-        "<m:SyncState>RjE=</m:SyncState><m:IncludesLastFolderInRange>true</m:IncludesLastFolderInRange>"
-        f"<m:Changes>{changes}</m:Changes>"
-    )
-
-
 def _time_zones(call: Call, body: etree._Element) -> str:
     wanted = body.find(f"{_M}Ids")
     ids = timezones.WINDOWS_IDS if wanted is None else [one.text or "" for one in wanted]
@@ -267,6 +249,13 @@ def _convert_id(call: Call, element: etree._Element) -> str:
 
 
 _Handler = Callable[[Call, etree._Element], str]
+
+
+def _asking(handle: Callable[[Caller, etree._Element, etree._Element], str]) -> _Handler:
+    """The handler of an operation that is about no calendar items."""
+    return lambda call, element: handle(call.caller, call.body, element)
+
+
 _HANDLERS: dict[str, tuple[_Handler, str]] = {
     "CreateItem": (_create, _EMPTY_ITEMS),
     "UpdateItem": (_update, _EMPTY_ITEMS),
@@ -274,10 +263,18 @@ _HANDLERS: dict[str, tuple[_Handler, str]] = {
     "GetItem": (_get, _EMPTY_ITEMS),
     "CopyItem": (_copy, _EMPTY_ITEMS),
     "MoveItem": (_move, _EMPTY_ITEMS),
-    "FindItem": (lambda call, element: find_in_folder(call.caller, call.body, element), ""),
-    "GetFolder": (_get_folder, "<m:Folders/>"),
-    "FindFolder": (lambda call, element: folders.root_folder(call.caller, call.body, element), ""),
-    "SyncFolderHierarchy": (_sync_hierarchy, ""),
+    "FindItem": (_asking(find_in_folder), ""),
+    "SyncFolderItems": (_asking(sync_items), ""),
+    "GetFolder": (_asking(folders.get), "<m:Folders/>"),
+    "FindFolder": (_asking(folders.root_folder), ""),
+    "CreateFolder": (_asking(folders.create), "<m:Folders/>"),
+    "UpdateFolder": (_asking(folders.update), "<m:Folders/>"),
+    "DeleteFolder": (_asking(folders.delete), ""),
+    "SyncFolderHierarchy": (_asking(folders.sync), ""),
+    "GetUserConfiguration": (_asking(configurations.get), ""),
+    "CreateUserConfiguration": (_asking(configurations.create), ""),
+    "UpdateUserConfiguration": (_asking(configurations.update), ""),
+    "DeleteUserConfiguration": (_asking(configurations.delete), ""),
     "GetServerTimeZones": (_time_zones, "<m:TimeZoneDefinitions/>"),
     "ResolveNames": (_resolve_names, ""),
     "ConvertId": (_convert_id, ""),

@@ -40,6 +40,14 @@ TEXTS: Final = {
     "taskoccurrences": re.compile("AllOccurrences|SpecifiedOccurrenceOnly"),
     "scope": re.compile("ActiveDirectory|ActiveDirectoryContacts|Contacts|ContactsActiveDirectory"),
     "idformat": re.compile("EwsLegacyId|EwsId|EntryId|HexEntryId|StoreId|OwaId"),
+    "syncchanges": re.compile(r"\s*\+?0*([1-9]\d?|[1-4]\d\d|50\d|51[0-2])\s*"),
+    "configurationproperties": re.compile(
+        r"\s*((Id|Dictionary|XmlData|BinaryData|All)\s+)*"
+        r"(Id|Dictionary|XmlData|BinaryData|All)?\s*"
+    ),
+    "base64": re.compile(
+        r"\s*(([A-Za-z0-9+/]\s*){4})*(([A-Za-z0-9+/]\s*){2}=\s*=|([A-Za-z0-9+/]\s*){3}=)?\s*"
+    ),
     "syncscope": re.compile("NormalItems|NormalAndAssociatedItems"),
     "containment": re.compile("FullString|Prefixed|Substring|PrefixOnWords|ExactPhrase"),
     "comparison": re.compile(
@@ -88,6 +96,7 @@ _SHAPE_REST = (
     " ConvertHtmlCodePageToUTF8? InlineImageUrlTemplate? BlockExternalImages? AddBlankTargetToLinks?"
     " MaximumBodySize? AdditionalProperties?"
 )
+_FOLDER_KINDS = "(Folder|CalendarFolder|ContactsFolder|SearchFolder|TasksFolder)"
 _ZONE = "(Periods TransitionsGroups? Transitions?)? @Id:any @Name:any"
 ELEMENTS = {
     # requests
@@ -110,6 +119,13 @@ ELEMENTS = {
     "SyncFolderHierarchy": "FolderShape SyncFolderId? SyncState?",
     "SyncFolderItems": "ItemShape SyncFolderId SyncState? Ignore? MaxChangesReturned SyncScope?"
     " NumberOfDays? MaximumCount? MinimumCount?",
+    "CreateFolder": "ParentFolderId Folders",
+    "UpdateFolder": "FolderChanges",
+    "DeleteFolder": "FolderIds @DeleteType!:disposal",
+    "GetUserConfiguration": "UserConfigurationName UserConfigurationProperties",
+    "CreateUserConfiguration": "UserConfiguration",
+    "UpdateUserConfiguration": "UserConfiguration",
+    "DeleteUserConfiguration": "UserConfigurationName",
     "GetServerTimeZones": "Ids? @ReturnFullTimeZoneData:bool",
     "ResolveNames": "ParentFolderIds? UnresolvedEntry @ReturnFullContactData!:bool @SearchScope:scope"
     " @ContactDataShape:shape",
@@ -121,6 +137,12 @@ ELEMENTS = {
     "ToFolderId": _FOLDER_IDS,
     "SyncFolderId": _FOLDER_IDS,
     "FolderIds": f"{_FOLDER_IDS}+",
+    "ParentFolderId": _FOLDER_IDS,
+    "Folders": f"{_FOLDER_KINDS}+",
+    "FolderChanges": "FolderChange+",
+    "UserConfigurationName": f"{_FOLDER_IDS} @Name!:nonempty",
+    "UserConfigurationProperties": "=configurationproperties",
+    "UserConfiguration": "UserConfigurationName ItemId? Dictionary? XmlData? BinaryData?",
     "ParentFolderIds": f"{_FOLDER_IDS}+",
     "Items": f"{_KINDS}+",
     "ItemIds": _IDS,
@@ -139,7 +161,7 @@ ELEMENTS = {
     "SortOrder": "FieldOrder+",
     "QueryString": "=any @ResetCache:bool @ReturnHighlightTerms:bool @ReturnDeletedItems:bool",
     "SyncState": "=any",
-    "MaxChangesReturned": "=int",
+    "MaxChangesReturned": "=syncchanges",
     "SyncScope": "=syncscope",
     "NumberOfDays": "=int",
     "MaximumCount": "=int",
@@ -207,7 +229,8 @@ ELEMENTS = {
     "Constant": "@Value!:any",
     # items and changes
     "ItemChange": "(ItemId|OccurrenceItemId|RecurringMasterItemId) Updates",
-    "Updates": "(SetItemField|DeleteItemField|AppendToItemField)+",
+    "Updates": "((SetItemField|DeleteItemField|AppendToItemField)+"
+    "|(SetFolderField|DeleteFolderField|AppendToFolderField)+)",
     "SetItemField": f"{_PATH} {_KINDS}",
     "AppendToItemField": f"{_PATH} {_KINDS}",
     "DeleteItemField": _PATH,
@@ -225,6 +248,33 @@ ELEMENTS = {
     "ProposedStart": "=datetime",
     "ProposedEnd": "=datetime",
     **dict.fromkeys([kind for kind in re.findall(r"\w+", _KINDS) if kind != "CalendarItem"], "..."),
+    # folders and configurations
+    "CalendarFolder": "FolderId? ParentFolderId? FolderClass? DisplayName? TotalCount? ChildFolderCount?"
+    " ExtendedProperty* ManagedFolderInformation? EffectiveRights? PolicyTag? ArchiveTag? ReplicaList?"
+    " SharingEffectiveRights? PermissionSet?",
+    **dict.fromkeys(("FolderClass", "DisplayName"), "=any"),
+    **dict.fromkeys(("TotalCount", "ChildFolderCount"), "=int"),
+    **dict.fromkeys(
+        (
+            "Folder",
+            "ContactsFolder",
+            "SearchFolder",
+            "TasksFolder",
+            "ManagedFolderInformation",
+            "ReplicaList",
+            "SharingEffectiveRights",
+            "PermissionSet",
+        ),
+        "...",
+    ),
+    "FolderChange": "(FolderId|DistinguishedFolderId) Updates",
+    "SetFolderField": f"{_PATH} {_FOLDER_KINDS}",
+    "AppendToFolderField": f"{_PATH} {_FOLDER_KINDS}",
+    "DeleteFolderField": _PATH,
+    "Dictionary": "DictionaryEntry*",
+    "DictionaryEntry": "...",
+    "XmlData": "=base64",
+    "BinaryData": "=base64",
     # headers
     "RequestServerVersion": "@Version!:version",
     "ExchangeImpersonation": "ConnectingSID",

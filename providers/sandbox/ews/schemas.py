@@ -1,14 +1,17 @@
 """Checks requests and answers against Microsoft's own XML schemas, where the sandbox was given them."""
 
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from lxml import etree
 
-from providers.sandbox.ews.soap import SOAP, Envelope
+from providers.sandbox.ews.soap import MESSAGES, SOAP, Envelope
 
-__all__ = ["Schemas", "load"]
+__all__ = ["Schemas", "declared", "load"]
+
+_GET_CONFIGURATION = f"{{{MESSAGES}}}GetUserConfigurationResponse"
 
 
 class Schemas:
@@ -37,7 +40,20 @@ class Schemas:
         assert body is not None
         if body[0].tag == f"{{{SOAP}}}Fault":
             return []
-        return self.violations(body[0])
+        return self.violations(declared(body[0]))
+
+
+def declared(body: etree._Element) -> etree._Element:
+    """The body of an answer as these schemas declare it, to be checked by them.
+
+    That is the body itself but for GetUserConfigurationResponse: it holds a response message like all
+    others ([MS-OXWSUSRCFG] 4.3), where the published schema declares it to be such a message.
+    """
+    if body.tag != _GET_CONFIGURATION:
+        return body
+    message = deepcopy(body[0][0])
+    message.tag = _GET_CONFIGURATION
+    return message
 
 
 @cache

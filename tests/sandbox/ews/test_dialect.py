@@ -31,6 +31,7 @@ COMMON = {
     "categories": ["private"],
     "showAs": "tentative",
     "reminderMinutes": 60,
+    "privacy": "private",
 }
 
 
@@ -60,8 +61,30 @@ def test_a_persons_event(mailbox: SandboxMailbox) -> None:
         "start": "2026-09-01T07:00:00Z",
         "end": "2026-09-01T08:00:00Z",
         "timeZone": "Europe/Berlin",  # Exchange keeps a Windows zone: Amsterdam and Berlin share one
+        "colour": None,
+        "calendar": None,
         "marker": None,
     }
+
+
+def test_a_person_makes_a_calendar_and_moves_an_event_into_it(mailbox: SandboxMailbox) -> None:
+    """Exchange gives what is moved another id."""
+    dialect = EwsDialect()
+    calendar = dialect.make_calendar(mailbox, "Sports")
+    there = dialect.create(mailbox, COMMON | {"calendar": calendar.id})
+    here = dialect.create(mailbox, COMMON)
+    moved = dialect.move(mailbox, here, calendar.id)
+    assert moved["id"] != here["id"]
+    copied = dialect.copy(mailbox, moved)
+    back = dialect.move(mailbox, there, None)
+    shown = {one["id"]: dialect.describe(mailbox, one)["calendar"] for one in visible(mailbox)}
+    assert shown == {moved["id"]: calendar.id, copied["id"]: calendar.id, back["id"]: None}
+
+
+def test_two_calendars_of_one_name_are_one_too_many(mailbox: SandboxMailbox) -> None:
+    EwsDialect().make_calendar(mailbox, "Sports")
+    with pytest.raises(ValueError, match="already exists"):
+        EwsDialect().make_calendar(mailbox, "SPORTS")
 
 
 def test_an_all_day_event_has_dates_and_an_exclusive_end(mailbox: SandboxMailbox) -> None:
