@@ -20,6 +20,7 @@ from providers.contract import (
 )
 from providers.ews.apply import apply
 from providers.ews.calendar import Calendar
+from providers.ews.colours import Colours
 from providers.ews.outcomes import FAILURES, no_right_to_write, read_outcome
 from providers.ews.session import CONNECTIONS, Endpoint
 from providers.marker import ATTEMPT, INSTANCE
@@ -55,6 +56,7 @@ class EwsAdapter:
         }
         self._access_type = access_type
         self._clock = clock
+        self._colours = Colours(clock)
 
     @property
     def _delegate(self) -> bool:
@@ -92,7 +94,8 @@ class EwsAdapter:
             raise ValueError(f"{len(operations)} operations, where {self.batch} are the most")
         calendar = self._calendar(mailbox.address, mailbox.calendar, permit)
         return await self._run(
-            mailbox.address, lambda: apply(calendar, operations, self._clock, delegate=self._delegate)
+            mailbox.address,
+            lambda: apply(calendar, operations, self._clock, self._colours, delegate=self._delegate),
         )
 
     async def find(self, mailbox: Mailbox, instance: str, attempts: Sequence[UUID]) -> list[RemoteEvent]:

@@ -16,6 +16,7 @@ from providers.contract import (
     Update,
 )
 from providers.ews.calendar import Calendar
+from providers.ews.colours import Colours
 from providers.ews.items import new_item
 from providers.ews.outcomes import (
     FAILURES,
@@ -39,22 +40,23 @@ T = TypeVar("T")
 
 
 def apply(
-    calendar: Calendar, operations: Sequence[Operation], clock: Clock, *, delegate: bool
+    calendar: Calendar, operations: Sequence[Operation], clock: Clock, colours: Colours, *, delegate: bool
 ) -> list[Outcome]:
     """One outcome for each operation, in their order. Blocks; raises nothing for what Exchange does.
 
     Deletions first, then updates, then creates: what goes makes room, and a clash of an old and a new
     lecture is never shown. What stops one kind keeps the following ones from being sent.
     """
-    return _Application(calendar, clock, delegate).run(operations)
+    return _Application(calendar, clock, colours, delegate).run(operations)
 
 
 class _Application:
     """One call of ``apply``."""
 
-    def __init__(self, calendar: Calendar, clock: Clock, delegate: bool) -> None:
+    def __init__(self, calendar: Calendar, clock: Clock, colours: Colours, delegate: bool) -> None:
         self._calendar = calendar
         self._clock = clock
+        self._colours = colours
         self._delegate = delegate
         self._stopped: Outcome | None = None
 
@@ -67,9 +69,20 @@ class _Application:
                 outcomes.update(zip(chosen, handle(list(chosen.values())), strict=True))
 
         carry_out(Delete, self._delete)
+        self._colour(operations)
         carry_out(Update, self._update)
         carry_out(Create, self._create)
         return [outcomes[i] for i in range(len(operations))]
+
+    def _colour(self, operations: Sequence[Operation]) -> None:
+        """Before the events themselves, so that a run that ends here comes back to the colours."""
+        if self._stopped is not None:
+            return
+        try:
+            self._colours.see_to(self._calendar.account, operations, self._calendar.permit)
+        except FAILURES as failure:
+            # Nothing was done to an event, and colours may be written again: no doubt remains.
+            self._stopped = not_sent(write_outcome(failure, self._clock), self._clock)
 
     def _delete(self, deletes: list[Delete]) -> list[Outcome]:
         outcomes = self._send(

@@ -30,7 +30,7 @@ from providers.ews.reading import ALL_FIELDS, FoundItem, GetItemAsText, read_fou
 from providers.ews.session import Endpoint, MailboxAccount
 from providers.ews.soap import MNS, TNS, Answer, Fault, Malformed, read
 
-__all__ = ["Calendar", "Folder", "default_calendar"]
+__all__ = ["Calendar", "Folder", "default_calendar", "good"]
 
 PAGE = 250
 """Items that one FindItem with a restriction returns."""
@@ -75,8 +75,8 @@ class Calendar:
         folder_id: str | None = None,
         permit: Permit = always,
     ) -> None:
-        self._account = MailboxAccount(address, endpoint, access_type)
-        self._permit = permit
+        self.account = MailboxAccount(address, endpoint, access_type)
+        self.permit = permit
         self._folder = FolderId(id=folder_id) if folder_id else default_calendar(address)
 
     def folder(self) -> Folder:
@@ -86,10 +86,10 @@ class Calendar:
         are about the folder, which an Editor can neither rename nor delete. A server that says nothing
         about rights is taken to allow them.
         """
-        content = self._account.post(
+        content = self.account.post(
             GetFolder, folders=[self._folder], additional_fields=[_EFFECTIVE_RIGHTS], shape=ID_ONLY
         )
-        (answer,) = _good(read(content, "GetFolder", 1))
+        (answer,) = good(read(content, "GetFolder", 1))
         folder = answer.message.find(f"{{{MNS}}}Folders/*")
         folder_id = None if folder is None else folder.find(f"{{{TNS}}}FolderId")
         if folder is None or folder_id is None or not folder_id.get("Id"):
@@ -102,9 +102,9 @@ class Calendar:
 
     def create(self, items: Sequence[OwnedItem]) -> list[Answer]:
         """CreateItem, one answer an item."""
-        content = self._account.post(
+        content = self.account.post(
             CreateItem,
-            self._permit,
+            self.permit,
             items=items,
             folder=self._folder,
             message_disposition=SAVE_ONLY,
@@ -119,9 +119,9 @@ class Calendar:
         ``overwrite``, AlwaysOverwrite: the named fields are set whatever the item is like. AutoResolve is
         neither: "in some cases, the new value is ignored" ([MS-OXWSCORE] 3.1.4.9.4.1).
         """
-        content = self._account.post(
+        content = self.account.post(
             UpdateItem,
-            self._permit,
+            self.permit,
             items=items,
             conflict_resolution=ALWAYS_OVERWRITE if overwrite else NEVER_OVERWRITE,
             message_disposition=SAVE_ONLY,
@@ -137,9 +137,9 @@ class Calendar:
         deleted things under hundreds of lectures, and HardDelete would take their notes in the event away
         where they cannot get them back ("Deleting items by using EWS in Exchange", learn.microsoft.com).
         """
-        content = self._account.post(
+        content = self.account.post(
             DeleteItem,
-            self._permit,
+            self.permit,
             items=[ItemId(*item_id) for item_id in ids],
             delete_type=SOFT_DELETE,
             send_meeting_cancellations=SEND_TO_NONE,
@@ -150,7 +150,7 @@ class Calendar:
 
     def get(self, ids: Sequence[str]) -> list[Answer]:
         """GetItem of all that Rooster owns in these items, one answer an item; see ``reading.read_item``."""
-        content = self._account.post(
+        content = self.account.post(
             GetItemAsText, items=[ItemId(id) for id in ids], additional_fields=ALL_FIELDS, shape=ID_ONLY
         )
         return read(content, "GetItem", len(ids))
@@ -192,7 +192,7 @@ class Calendar:
             return []
         answers = self.get([event.id for event in events])
         found = [pair for pair in zip(events, answers, strict=True) if not not_found(pair[1])]
-        _good([answer for _, answer in found])
+        good([answer for _, answer in found])
         held = [(event, read_item(answer.item)) for event, answer in found]
         return [
             RemoteEvent(id=event.id, version=item.version, marker=event.marker, content=item.content)
@@ -200,7 +200,7 @@ class Calendar:
         ]
 
     def _page(self, restriction: AnyOf, offset: int) -> _Page:
-        content = self._account.post(
+        content = self.account.post(
             FindItem,
             folders=[self._folder],
             additional_fields=MARKER_FIELDS,
@@ -213,7 +213,7 @@ class Calendar:
             page_size=PAGE,
             offset=offset,
         )
-        (answer,) = _good(read(content, "FindItem", 1))
+        (answer,) = good(read(content, "FindItem", 1))
         return _read_page(answer.message, offset)
 
 
@@ -222,7 +222,7 @@ def default_calendar(address: str) -> DistinguishedFolderId:
     return DistinguishedFolderId(id="calendar", mailbox=Mailbox(email_address=address))
 
 
-def _good(answers: list[Answer]) -> list[Answer]:
+def good(answers: list[Answer]) -> list[Answer]:
     """The answers to a request to read, which is of no use if it was refused."""
     for answer in answers:
         if answer.code != "NoError":

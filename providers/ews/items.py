@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, time
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -18,6 +18,7 @@ from exchangelib.fields import (
     ExtendedPropertyField,
     FieldPath,
     FreeBusyStatusField,
+    IntegerField,
     TextField,
     TimeZoneField,
 )
@@ -26,7 +27,7 @@ from exchangelib.util import create_element
 from exchangelib.version import Version
 from lxml import etree
 
-from providers.contract import Event, Marker
+from providers.contract import Event, Marker, Privacy
 from providers.marker import (
     ATTEMPT,
     EVENT,
@@ -46,10 +47,16 @@ __all__ = [
     "event_fields",
     "marker_fields",
     "new_item",
+    "privacy_fields",
+    "reminder_fields",
 ]
 
 MAX_TEXT = 255
 """Characters of a subject and of a category: [MS-OXWSCORE] 2.2.4.24, "limited to 255 characters"."""
+
+
+DEFAULT_REMINDER = 15
+"""Minutes before the start, where whoever makes an appointment by EWS names no reminder."""
 
 
 class _MarkerProperty(ExtendedProperty):  # type: ignore[misc]
@@ -93,16 +100,19 @@ class OwnedItem(EWSElement):  # type: ignore[misc]
     """A CalendarItem with the fields that Rooster owns, in the order of the schema, and with no others.
 
     exchangelib's own ``CalendarItem`` fills in what is not given: it would switch the reminder off and
-    set sensitivity and importance. Reminders are the person's: a new event gets what the mailbox is set
-    to, and no update touches them. (That class would also have to be changed, for the whole process,
-    to know the marker.)
+    set sensitivity and importance. Without a reminder of ours it is the person's: a new event gets
+    Exchange's, and no update touches it. (That class would also have to be changed, for the whole
+    process, to know the marker.)
     """
 
     ELEMENT_NAME = "CalendarItem"
 
     subject = CharField(field_uri="item:Subject")
+    sensitivity = CharField(field_uri="item:Sensitivity")
     body = BodyField(field_uri="item:Body")
     categories = CharListField(field_uri="item:Categories")
+    reminder_is_set = BooleanField(field_uri="item:ReminderIsSet")
+    reminder_minutes = IntegerField(field_uri="item:ReminderMinutesBeforeStart")
     instance = _MarkerField(value_cls=_Instance)
     synchronization = _MarkerField(value_cls=_Synchronization)
     event = _MarkerField(value_cls=_Event)
@@ -136,7 +146,25 @@ TIMES = frozenset({"start", "end", "start_timezone", "end_timezone", "is_all_day
 
 def new_item(event: Event, marker: Marker) -> OwnedItem:
     """The item to create: what the event says, and the marker."""
-    return OwnedItem(**event_fields(event), **marker_fields(marker))
+    fields = event_fields(event) | marker_fields(marker)
+    if event.reminder is not None:
+        fields |= reminder_fields(event.reminder)
+    if event.privacy is not None:
+        fields |= privacy_fields(event.privacy)
+    return OwnedItem(**fields)
+
+
+def reminder_fields(reminder: int | Literal["none"] | None) -> dict[str, Any]:
+    """A reminder by field names; of None that which Exchange gives a new event."""
+    if reminder == "none":
+        return {"reminder_is_set": False}
+    minutes = DEFAULT_REMINDER if reminder is None else reminder
+    return {"reminder_is_set": True, "reminder_minutes": minutes}
+
+
+def privacy_fields(privacy: Privacy | None) -> dict[str, Any]:
+    """A privacy by field names; of None that which Exchange gives a new event."""
+    return {"sensitivity": "Private" if privacy == "private" else "Normal"}
 
 
 def changed_names(event: Event, previous: Event) -> set[str]:
@@ -164,7 +192,7 @@ def cut(event: Event) -> Event:
 
 
 def event_fields(event: Event) -> dict[str, Any]:
-    """The event by field names; None is the value of a field that is empty."""
+    """The event by field names, without reminder and privacy; None is the value of a field that is empty."""
     event = cut(event)
     zone = _zone(event.time_zone)
     if event.all_day:

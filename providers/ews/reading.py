@@ -18,8 +18,8 @@ from providers.marker import PROPERTY_SET, from_strings
 
 __all__ = ["ALL_FIELDS", "FoundItem", "GetItemAsText", "HeldItem", "read_found", "read_item"]
 
-ALL_FIELDS = [FieldPath(field=field) for field in OwnedItem.FIELDS]
-"""Everything that ``read_item`` reads, as additional properties of a shape."""
+ALL_FIELDS = [FieldPath(field=field) for field in OwnedItem.FIELDS if not field.name.startswith("reminder")]
+"""Everything that ``read_item`` reads, as additional properties of a shape. Reminders are not read."""
 
 _SHOW_AS: dict[str, ShowAs] = {"Free": "free", "WorkingElsewhere": "free", "Tentative": "tentative"}
 """Anything else is some way of being busy."""
@@ -83,6 +83,7 @@ def read_item(element: etree._Element) -> HeldItem:
             body=_text(element, "Body"),
             categories=tuple(one.text or "" for one in element.iterfind(f"{{{TNS}}}Categories/*")),
             show_as=_SHOW_AS.get(_text(element, "LegacyFreeBusyStatus"), "busy"),
+            privacy="normal" if _text(element, "Sensitivity") in ("", "Normal") else "private",
         ),
         time_zone=zones[0],
     )

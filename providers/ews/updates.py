@@ -7,7 +7,16 @@ import msgspec
 
 from providers.additions import merged_body, merged_categories, only_ours
 from providers.contract import Done, Event, Update, plain
-from providers.ews.items import TIMES, OwnedItem, changed_names, cut, event_fields, marker_fields
+from providers.ews.items import (
+    TIMES,
+    OwnedItem,
+    changed_names,
+    cut,
+    event_fields,
+    marker_fields,
+    privacy_fields,
+    reminder_fields,
+)
 from providers.ews.reading import HeldItem
 
 __all__ = ["Change"]
@@ -34,12 +43,16 @@ class Change:
         self._event = cut(update.event)
         self._possible = tuple(map(cut, update.possible))
         self._marker = update.marker
+        self._reminder = reminder_fields(update.event.reminder) if _differs(update, "reminder") else {}
         self._names: set[str] | None = None
         """What the timetable has changed, if that is known for sure."""
         if update.previous is not None:
             self._names = changed_names(update.event, update.previous)
-            if self._names:
-                self.fields = _chosen(event_fields(self._event), self._names) | marker_fields(self._marker)
+            self.fields = _chosen(event_fields(self._event), self._names) | self._reminder
+            if _differs(update, "privacy"):
+                self.fields |= privacy_fields(update.event.privacy)
+            if self.fields:
+                self.fields |= marker_fields(self._marker)
         self.must_read = self._names is None or (update.version is None and bool(self._names & SHARED))
         self.overwrite = update.version is None and not self.must_read
         """Whether the fields are written whatever has become of the item."""
@@ -56,7 +69,7 @@ class Change:
         names = self._differing(held) if self._names is None else self._names
         body = merged_body(held.content.body, self._possible, self._event)
         categories = merged_categories(held.content.categories, self._possible, self._event)
-        fields = _chosen(event_fields(self._event), names - SHARED)
+        fields = _chosen(event_fields(self._event), names - SHARED) | self._reminder | self._privacy(held)
         if "body" in names and plain(body) != plain(held.content.body):
             fields["body"] = body or None
         if "categories" in names and set(categories) != set(held.content.categories):
@@ -76,6 +89,12 @@ class Change:
         """The outcome, once the item is as it should be, in this version."""
         return Done(id, version if self._ours_alone and not self.overwrite else None)
 
+    def _privacy(self, held: HeldItem) -> dict[str, Any]:
+        ours = self._event.privacy
+        if ours is None and all(event.privacy is None for event in self._possible):
+            return {}
+        return {} if held.content.privacy == (ours or "normal") else privacy_fields(ours)
+
     def _differing(self, held: HeldItem) -> set[str]:
         event, content, fields = self._event, held.content, event_fields(self._event)
         differing = set(SHARED)
@@ -89,6 +108,14 @@ class Change:
         if times != (*_times(event), event.all_day, fields["start_timezone"].ms_id):
             differing |= TIMES
         return differing
+
+
+def _differs(update: Update, name: str) -> bool:
+    """Whether what people may choose for themselves is to be written, by what we may have written before."""
+    ours = getattr(update.event, name)
+    if not update.possible:
+        return ours is not None
+    return any(getattr(event, name) != ours for event in update.possible)
 
 
 def _times(event: Event) -> tuple[datetime, datetime]:
