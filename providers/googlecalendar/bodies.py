@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from providers.additions import merged_categories
 from providers.contract import Create, Event, Marker, Update
-from providers.googlecalendar import descriptions
+from providers.googlecalendar import descriptions, presentation
 from providers.googlecalendar.resources import CATEGORIES, EventResource
 from providers.marker import to_strings
 
@@ -24,11 +24,10 @@ MAX_PROPERTY_VALUE = 1024
 def insertion(event: Event, marker: Marker) -> dict[str, Any]:
     """The body of an ``insert``. The event's id is the attempt's: 32 hexadecimal digits are base32hex.
 
-    Attendees and reminders are never in a body: guests would be invited, and reminders are the person's
-    own.
+    Attendees are never in a body: guests would be invited.
     """
     private = to_strings(marker) | {CATEGORIES: _categories(event.categories)}
-    fields = _owned(event) | {"extendedProperties": {"private": private}}
+    fields = _owned(event) | presentation.initial(event) | {"extendedProperties": {"private": private}}
     return {"id": marker.attempt.hex} | _without_nulls(fields)
 
 
@@ -41,7 +40,7 @@ def patch(update: Update) -> dict[str, Any]:
     """
     if update.previous is None:
         raise ValueError("what the mailbox holds is not known: read the event first")
-    changed = _changed(update.previous, update.event)
+    changed = _changed(update.previous, update.event) | presentation.changed(update.possible, update.event)
     private: dict[str, str | None] = {}
     if update.event.categories != update.previous.categories:
         private[CATEGORIES] = _categories(update.event.categories)
@@ -60,7 +59,7 @@ def patch_of(seen: EventResource, update: Update) -> dict[str, Any]:
     ours = update.possible
     if previous is None:
         return _completed(seen, event, update.marker, ours)
-    changed = _changed(previous, event)
+    changed = _changed(previous, event) | presentation.changed(ours, event)
     if "description" in changed:
         del changed["description"]
         changed |= _description(seen, event, ours)
@@ -88,7 +87,10 @@ def conditional(body: dict[str, Any]) -> bool:
 
 def _changed(previous: Event, event: Event) -> dict[str, Any]:
     old = _owned(previous)
-    return {name: value for name, value in _owned(event).items() if value != old[name]}
+    changed = {name: value for name, value in _owned(event).items() if value != old[name]}
+    if event.privacy != previous.privacy:
+        changed["visibility"] = presentation.visibility(event.privacy)
+    return changed
 
 
 def _completed(seen: EventResource, event: Event, marker: Marker, ours: Sequence[Event]) -> dict[str, Any]:
@@ -106,7 +108,8 @@ def _completed(seen: EventResource, event: Event, marker: Marker, ours: Sequence
     changed = {name: value for name, value in owned.items() if value != held[name]}
     if not (seen.start and seen.end and seen.start.is_(start) and seen.end.is_(end)):
         changed |= {"start": start, "end": end}
-    changed |= _description(seen, event, ours)
+    changed |= _description(seen, event, ours) | _visibility(seen, event, ours)
+    changed |= presentation.changed(ours, event)
     return _with_marker(changed, _merged_categories(seen, event, ours), seen, marker)
 
 
@@ -114,6 +117,14 @@ def _description(seen: EventResource, event: Event, ours: Sequence[Event]) -> di
     """The description with our new text in it; null for none."""
     description = descriptions.merged(seen.description, ours, event)
     return {"description": description or None} if description != seen.description else {}
+
+
+def _visibility(seen: EventResource, event: Event, ours: Sequence[Event]) -> dict[str, str]:
+    """A privacy of ours, or the default in the place of one that was; else it is the person's own."""
+    is_ours = event.privacy is not None or any(one.privacy is not None for one in ours)
+    if not is_ours or presentation.of_visibility(seen.visibility) == (event.privacy or "normal"):
+        return {}
+    return {"visibility": presentation.visibility(event.privacy)}
 
 
 def _merged_categories(seen: EventResource, event: Event, ours: Sequence[Event]) -> dict[str, str | None]:

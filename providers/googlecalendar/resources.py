@@ -6,14 +6,15 @@ from typing import Any, TypeVar
 import msgspec
 
 from providers.contract import Content, Marker, ProviderError, RemoteEvent, ShowAs, Unknown, utc
-from providers.googlecalendar import descriptions
+from providers.googlecalendar import descriptions, presentation
 from providers.googlecalendar.replies import Answer
 from providers.marker import from_strings
 
 __all__ = ["CATEGORIES", "FIELDS", "CalendarEntry", "EventResource", "Page", "Time", "read"]
 
 FIELDS = (
-    "id,etag,status,summary,location,description,start,end,transparency,source,extendedProperties/private"
+    "id,etag,status,summary,location,description,start,end,transparency,visibility,source,"
+    "extendedProperties/private"
 )
 """The fields of an event that Rooster reads: those that it owns, and its marker."""
 
@@ -63,6 +64,7 @@ class EventResource(msgspec.Struct, frozen=True, rename="camel"):
     start: Time | None = None
     end: Time | None = None
     transparency: str = "opaque"
+    visibility: str = "default"
     source: dict[str, str] | None = None
     extended_properties: Properties = Properties()
 
@@ -103,6 +105,7 @@ class EventResource(msgspec.Struct, frozen=True, rename="camel"):
             body=descriptions.text(self.description),
             categories=self.categories,
             show_as="free" if self.transparency == "transparent" else show_as,
+            privacy=presentation.of_visibility(self.visibility),
         )
 
 
