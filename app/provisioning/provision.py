@@ -9,6 +9,7 @@ from app.clock import Clock
 from app.database.queries import query
 from app.database.types import Connection, Pool
 from app.errors import Invalid, NoAccess
+from app.preferences import effect
 from app.provisioning.addresses import is_address
 from app.provisioning.synchronizations import Synchronization, find
 from app.provisioning.text import is_username
@@ -66,6 +67,7 @@ async def provision(
         await connection.execute(query("synchronizations.lock_pair"), username, type)
         if not await connection.fetchval(query("users.hold"), username):
             raise _unknown_user()
+        await effect.hold(connection)
         # While the mailboxes are held, nobody else ends a synchronization that leads to one of them.
         rows = await connection.fetch(query("synchronizations.of_type"), username, type)
         await connection.execute(query("unlinks.hold_mailboxes"), [row["id"] for row in rows])
@@ -79,6 +81,7 @@ async def provision(
         id: int = await connection.fetchval(
             query("synchronizations.create"), username, type, mailbox_id, address, clock()
         )
+        await effect.inherit(connection, clock(), username)
         await wake_mailboxes(connection, [mailbox_id], clock())
         return await find(connection, id)
 

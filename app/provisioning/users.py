@@ -8,6 +8,7 @@ from app.clock import Clock
 from app.database.queries import query
 from app.database.types import Connection, Pool
 from app.errors import BadRequest, Conflict, NotFound
+from app.preferences.effect import inherit
 from app.provisioning.text import MAX_TEXT_LENGTH, is_text, is_username
 
 __all__ = ["Attribute", "User", "create", "ensure", "find", "pages", "replace", "require"]
@@ -76,10 +77,13 @@ async def create(pool: Pool, user: User, clock: Clock) -> None:
 async def replace(pool: Pool, user: User, clock: Clock) -> bool:
     """Make the user, or replace all that was known of them; True if new. Raises BadRequest.
 
-    Timetable and synchronizations stay.
+    Timetable and synchronizations stay; what roles stand for in them follows.
     """
     _check(user)
-    return bool(await pool.fetchval(query("users.replace"), *_row(user), clock()))
+    async with pool.acquire() as connection, connection.transaction():
+        created = await connection.fetchval(query("users.replace"), *_row(user), clock())
+        await inherit(connection, clock(), user.username)
+        return bool(created)
 
 
 async def ensure(pool: Pool, username: str, clock: Clock) -> None:

@@ -14,8 +14,8 @@ SELECT username, display_name, locale, attributes::text AS attributes, roles FRO
 SELECT EXISTS (SELECT FROM users WHERE username = $1);
 
 -- name: hold
--- Whether there is such a user; if so, it stays until the transaction ends.
-SELECT true FROM users WHERE username = $1 FOR KEY SHARE;
+-- Whether there is such a user; if so, it stays as it is until the transaction ends.
+SELECT true FROM users WHERE username = $1 FOR SHARE;
 
 -- name: create
 -- A new user; nothing is returned if the name is taken.
