@@ -24,7 +24,7 @@ class WebhookSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields
     secret: Secret
     """Signs what is sent: ``whsec_`` and 24 to 64 bytes in base64 (Standard Webhooks)."""
     attempts: Annotated[int, msgspec.Meta(ge=1, le=20)] = 8
-    """How often a message is sent before its run fails; the pauses double, from a second to five minutes."""
+    """How often an event is sent before its run fails; the pauses double, from a second to five minutes."""
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("https://", "http://")):

@@ -23,7 +23,7 @@ from icalendar.timezone import tzp
 from recurring_ical_events import CalendarQuery
 
 from app.config import TimetableSettings
-from app.errors import Invalid
+from app.errors import Invalid, Problem
 from app.timetables.calendar_structure import check_structure, not_a_calendar
 from app.timetables.event import Problems, check_events, event_name
 from app.timetables.recurrence import Budget, RuleRefused, check_rule
@@ -76,7 +76,20 @@ class CalendarReader:
 
         Slow for large calendars (a second for some thousand events): call it in a thread.
         """
-        return _Reading(self.limits, self.zone, now).read(data)
+        reading = _Reading(self.limits, self.zone, now)
+        events = reading.read(data)
+        reading.problems.raise_any()
+        return events
+
+    def readable(self, data: bytes, now: datetime) -> tuple[list[Event], list[Problem]]:
+        """The events that can be read, and what is wrong with the others; for a calendar that we fetched.
+
+        An event of a series of which anything is wrong is not among them. Raises Invalid where the calendar
+        as a whole is none, was cut off, or is over a limit. As slow as ``timetable``.
+        """
+        reading = _Reading(self.limits, self.zone, now)
+        events = reading.read(data)
+        return events, reading.problems.found
 
 
 class _Reading:
@@ -96,12 +109,12 @@ class _Reading:
         self.problems = Problems()
 
     def read(self, data: bytes) -> list[Event]:
+        """The events of the series with which nothing is wrong; ``problems`` has what is with the others."""
         text = _decode(data)
         check_structure(text, self.limits, self.window[1], self.budget, self.problems)
         self.problems.raise_any()
         calendars = _parse(text)
         series = self.group(component for calendar in calendars for component in calendar.walk("VEVENT"))
-        self.problems.raise_any()
         events: list[tuple[str, Event]] = []
         for group in series.values():
             for named in self.expand(group):
@@ -111,14 +124,18 @@ class _Reading:
                         "too_many_events",
                         f"More than {self.limits.max_events} events, recurrences expanded.",
                     )
-        checked = check_events(events, self.limits, self.problems)
-        self.problems.raise_any()
-        return checked
+        check_events(events, self.limits, self.problems)
+        wrong = {problem.event for problem in self.problems.found}
+        return [event for name, event in events if name not in wrong]
 
     def group(self, components: Iterator[Vevent]) -> dict[str, list[tuple[str, Vevent]]]:
-        """The VEVENTs with their names in problems, by UID, all checked and with aware times."""
+        """The VEVENTs with their names in problems, by UID, all checked and with aware times.
+
+        Series of which anything is wrong are left out.
+        """
         groups: defaultdict[str, list[tuple[str, Vevent]]] = defaultdict(list)
         seen: set[tuple[str, str]] = set()
+        wrong: set[str] = set()
         for position, component in enumerate(components, 1):
             uid = text_of(component, "UID").strip()
             name = event_name(uid, position)
@@ -126,6 +143,7 @@ class _Reading:
                 self.problems.add("Missing: every VEVENT needs one (RFC 5545 section 3.6.1).", name, "uid")
                 continue
             if not self.check_component(component, name):
+                wrong.add(uid)
                 continue
             key = (
                 uid,
@@ -135,9 +153,10 @@ class _Reading:
                 self.problems.add(
                     "This UID is there twice with the same RECURRENCE-ID, or none.", name, "uid"
                 )
+                wrong.add(uid)
             seen.add(key)
             groups[uid].append((name, component))
-        return groups
+        return {uid: group for uid, group in groups.items() if uid not in wrong}
 
     def check_component(self, component: Vevent, name: str) -> bool:
         """Check everything that the libraries rely on. False: it must not be given to them."""

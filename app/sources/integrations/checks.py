@@ -1,0 +1,98 @@
+"""What integrations check of an account: its settings, by a struct, and its credentials."""
+
+from base64 import b64encode
+from collections.abc import Collection
+from typing import TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from app.errors import Problem
+from app.provisioning.text import is_username
+from app.sources.contract import Account, Json, ReadFailed, ResourceRequest
+from app.timetables.times import is_zone
+
+__all__ = [
+    "ZoneSettings",
+    "authorization",
+    "check_credentials",
+    "check_settings",
+    "in_path",
+    "settings_of",
+    "username_of",
+    "username_only",
+]
+
+
+class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of an account that all integrations have."""
+
+    zone: str | None = None
+    """IANA name, for times and days without a zone. Default: the configured one."""
+
+    def __post_init__(self) -> None:
+        if self.zone is not None and not is_zone(self.zone):
+            raise ValueError("zone: not the IANA name of a time zone, as Europe/Amsterdam is")
+
+
+Settings = TypeVar("Settings", bound=ZoneSettings)
+
+
+def settings_of(account: Account, type: type[Settings]) -> Settings:
+    """The account's settings. Raises ReadFailed where they are not as they should be."""
+    try:
+        return msgspec.convert(account.settings, type)
+    except msgspec.ValidationError as error:
+        raise ReadFailed(f"The account's settings are wrong: {error}.") from None
+
+
+def check_settings(account: Account, type: type[Settings]) -> list[Problem]:
+    """What is wrong with the account's settings; of several things, the first."""
+    try:
+        msgspec.convert(account.settings, type)
+    except msgspec.ValidationError as error:
+        detail, _, where = str(error).partition(" - at `$")
+        return [Problem(field=f"settings{where.rstrip('`')}", detail=f"{detail}.")]
+    return []
+
+
+def check_credentials(
+    account: Account, *, required: Collection[str] = (), optional: Collection[str] = ()
+) -> list[Problem]:
+    """What is missing of the account's credentials, and what is not known here."""
+    known = ", ".join([*required, *optional]) or "none"
+    missing = [name for name in required if not account.credentials.get(name)]
+    unknown = [name for name in account.credentials if name not in (*required, *optional)]
+    return [Problem(field=f"credentials.{name}", detail="Missing.") for name in missing] + [
+        Problem(field=f"credentials.{name}", detail=f"Not known here; known: {known}.") for name in unknown
+    ]
+
+
+def username_of(request: ResourceRequest) -> str:
+    """The user whose timetable is asked for. Raises ReadFailed where the id is no username."""
+    if not isinstance(request.id, str) or not is_username(request.id):
+        raise ReadFailed("The id of a timetable is the username whose it is; this is none.")
+    return request.id
+
+
+def username_only(request: ResourceRequest) -> tuple[str, ...] | None:
+    """The one user whose timetable is asked for; None where the id is no username."""
+    return (request.id,) if isinstance(request.id, str) and is_username(request.id) else None
+
+
+def in_path(id: Json) -> str:
+    """The id as a segment of a URL's path, percent-encoded. Raises ReadFailed where it cannot be one."""
+    if isinstance(id, bool) or not isinstance(id, str | int) or str(id) in ("", ".", ".."):
+        raise ReadFailed("The id that the request's path needs is missing, or cannot be a part of a path.")
+    return quote(str(id), safe="")
+
+
+def authorization(account: Account) -> dict[str, str]:
+    """The Authorization header by ``user`` and ``password`` (RFC 7617), or ``token`` (RFC 6750), if given."""
+    given = account.credentials
+    if token := given.get("token"):
+        return {"Authorization": f"Bearer {token}"}
+    if user := given.get("user"):
+        pair = f"{user}:{given.get('password', '')}".encode()
+        return {"Authorization": f"Basic {b64encode(pair).decode()}"}
+    return {}

@@ -1,0 +1,152 @@
+"""Any REST API that answers with JSON: where its resources are, how they are paged, and what becomes what.
+
+All of it is declared in the account's ``settings``, with JMESPath (https://jmespath.org) for places in the
+JSON::
+
+    {
+      "zone": "Europe/Amsterdam",
+      "resources": {
+        "staff": {"path": "/people?kind=staff", "records": "data", "pagination": {"by": "link"}},
+        "lectures": {
+          "path": "/people/{id}/lectures",
+          "records": "data.items",
+          "pagination": {"by": "page", "parameter": "page", "total": "data.count"},
+          "event": {"uid": "key", "title": "name", "start": "from", "end": "to", "location": "room.name"}
+        }
+      }
+    }
+
+Without ``username``, the ``id`` of the request is the user whose timetable it is.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from yarl import URL
+
+from app.errors import Problem
+from app.provisioning.text import is_username
+from app.sources.client import Client
+from app.sources.contract import (
+    Account,
+    Context,
+    Integration,
+    Json,
+    Page,
+    ReadFailed,
+    Record,
+    RecordError,
+    ResourceRequest,
+)
+from app.sources.fetch import Request
+from app.sources.integrations.checks import (
+    authorization,
+    check_credentials,
+    check_settings,
+    in_path,
+    settings_of,
+    username_of,
+    username_only,
+)
+from app.sources.integrations.declared import ID, HttpJsonSettings, Resource, document, find, text_of
+from app.sources.integrations.listing import Listing
+from app.sources.integrations.mapping import Unmappable, reader, to_event
+from app.sources.integrations.paging import with_query
+from app.timetables.document import Reader
+
+__all__ = ["HttpJson"]
+
+
+class HttpJson(Integration):
+    """The account's own resources: ``list`` reads an array in pages, ``get`` one object.
+
+    Credentials: ``token`` (bearer), or ``user`` and ``password`` (basic), or ``api_key``, which is sent in
+    the header that the settings' ``api_key_header`` names.
+    """
+
+    name = "http-json"
+
+    def __init__(self, client: Client, max_pages: int) -> None:
+        self._client = client
+        self._max_pages = max_pages
+
+    def check_account(self, account: Account) -> Sequence[Problem]:
+        known = check_credentials(account, optional=["token", "user", "password", "api_key"])
+        return [*check_settings(account, HttpJsonSettings), *known]
+
+    def check_resource(self, resource: str, method: str, query: Mapping[str, Json]) -> Sequence[Problem]:
+        if method in ("list", "get"):
+            return []
+        return [Problem(field="method", detail="Expected list (an array, in pages) or get (one object).")]
+
+    def users(self, request: ResourceRequest, account: Account) -> Sequence[str] | None:
+        resource = _resource(request, account)[1]
+        return username_only(request) if resource.event and not resource.username else None
+
+    async def records(
+        self, request: ResourceRequest, account: Account, context: Context
+    ) -> AsyncIterator[Page]:
+        settings, resource = _resource(request, account)
+        if resource.event and not resource.username:
+            username_of(request)
+        events = reader(context, settings.zone)
+        credentials = authorization(account)
+        if api_key := account.credentials.get("api_key"):
+            credentials[settings.api_key_header] = api_key
+        listing = Listing(resource, request.method, _address(request, resource, account), self._max_pages)
+        while listing.url is not None:
+            answer = await self._client.get(
+                Request(url=listing.url, headers={"Accept": "application/json"}, credentials=credentials),
+                context,
+            )
+            found = listing.take(answer)
+            yield _page(found, listing.number, resource, request, events)
+
+
+def _resource(request: ResourceRequest, account: Account) -> tuple[HttpJsonSettings, Resource]:
+    settings = settings_of(account, HttpJsonSettings)
+    resource = settings.resources.get(request.resource)
+    if resource is None:
+        known = ", ".join(sorted(settings.resources))
+        raise ReadFailed(f"The account's settings declare no resource {request.resource}; they do: {known}.")
+    return settings, resource
+
+
+def _address(request: ResourceRequest, resource: Resource, account: Account) -> str:
+    """The URL of the first page."""
+    path = resource.path
+    if ID in path:
+        path = path.replace(ID, in_path(request.id))
+    paging = resource.pagination
+    query = dict(request.query)
+    if request.method == "list" and paging.size is not None and paging.size_parameter:
+        query.setdefault(paging.size_parameter, paging.size)
+    if request.method == "list" and paging.by == "page":
+        query[paging.parameter] = paging.first
+    return with_query(str(URL(account.base_url.rstrip("/") + path)), query)
+
+
+def _page(
+    found: Sequence[Json], number: int, resource: Resource, request: ResourceRequest, events: Reader
+) -> Page:
+    records, errors = [], []
+    for position, data in enumerate(found, 1):
+        place = f"page {number}, record {position}"
+        username = None
+        try:
+            if not isinstance(data, dict):
+                raise Unmappable("Not an object.")
+            if resource.skip and find(resource.skip, data):
+                continue
+            if resource.event is None:
+                records.append(Record(id=text_of(resource.id, data, "id"), place=place, data=data))
+                continue
+            username = text_of(resource.username, data, "username") if resource.username else request.id
+            if not is_username(username):
+                username = None
+                raise Unmappable("username: Too long, or with a control character in it.")
+            event = to_event(document(data, resource.event, resource.times, events.zone), events)
+        except Unmappable as error:
+            errors.append(RecordError(place=place, detail=str(error), username=username))
+        else:
+            records.append(Record(id=event.uid, place=place, data=data, username=username, event=event))
+    return Page(records=records, errors=errors)

@@ -1,0 +1,87 @@
+"""A list of ``http-json`` being read, page by page, as its resource declares."""
+
+from app.sources.client import decode_json
+from app.sources.contract import Json, ReadFailed
+from app.sources.fetch import Answer
+from app.sources.integrations.declared import Resource, find
+from app.sources.integrations.paging import Pages, with_query
+
+__all__ = ["Listing"]
+
+
+class Listing:
+    """The pages of one request. An end that comes too soon is a failure, never a shorter list."""
+
+    def __init__(self, resource: Resource, method: str, first_url: str, max_pages: int) -> None:
+        self.url: str | None = first_url
+        """Of the page to ask for; None at the end."""
+        self.number = 0
+        """Of the page that was taken last, from 1."""
+        self._resource = resource
+        self._method = method
+        self._first_url = first_url
+        self._pages = Pages(first_url, max_pages)
+        self._pages.ask(first_url)
+        self._count = 0
+
+    def take(self, answer: Answer) -> list[Json]:
+        """The records of the page, and on to the next. Raises ReadFailed for what is no such page."""
+        self.number += 1
+        body = decode_json(answer)
+        found = self._records(body)
+        self._pages.got(found)
+        self._count += len(found)
+        self.url = None if self._method == "get" else self._next(answer, body, at_end=not found)
+        if self.url is not None:
+            self._pages.ask(self.url)
+        return found
+
+    def _records(self, body: Json) -> list[Json]:
+        if self._resource.error and find(self._resource.error, body):
+            raise ReadFailed("The source answers with an error, although with HTTP status 200.")
+        found = find(self._resource.records, body)
+        if self._method == "get" and isinstance(found, dict):
+            return [found]
+        if not isinstance(found, list):
+            raise ReadFailed(f"The source's answer has no list of records at {self._resource.records!r}.")
+        return found
+
+    def _next(self, answer: Answer, body: Json, *, at_end: bool) -> str | None:
+        total = self._total(body)
+        url: str | None = None
+        match self._resource.pagination.by:
+            case "link":
+                url = self._pages.link(answer)
+            case "cursor":
+                url = self._at_cursor(body)
+            case "page" if not at_end and (total is None or self._count < total):
+                # A short page is not taken for the last: it may have been cut off. The last is empty.
+                url = self._numbered()
+        if url is None and total is not None and self._count != total:
+            raise ReadFailed(f"The source says that there are {total} records, and gave {self._count}.")
+        return url
+
+    def _total(self, body: Json) -> int | None:
+        where = self._resource.pagination.total
+        if where is None:
+            return None
+        total = find(where, body)
+        if isinstance(total, bool) or not isinstance(total, int):
+            raise ReadFailed(f"The source's answer has no number of records at {where!r}.")
+        return total
+
+    def _numbered(self) -> str:
+        paging = self._resource.pagination
+        number = paging.first + self.number * paging.step
+        return with_query(self._first_url, {paging.parameter: number})
+
+    def _at_cursor(self, body: Json) -> str | None:
+        paging = self._resource.pagination
+        cursor = find(paging.next, body)
+        if cursor in (None, "", False):
+            return None
+        if not isinstance(cursor, str | int) or cursor is True:
+            raise ReadFailed(f"The source's answer has no cursor at {paging.next!r} that could be sent.")
+        if paging.parameter:
+            return with_query(self._first_url, {paging.parameter: cursor})
+        return self._pages.same_source(str(cursor))
