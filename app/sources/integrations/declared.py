@@ -94,7 +94,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     event: EventMapping | None = None
     """Absent: the records are no events, but parents of other resources."""
     times: Literal["rfc3339", "epoch_seconds", "epoch_milliseconds"] = "rfc3339"
-    pagination: Pagination = Pagination()
+    pagination: Pagination = msgspec.field(default_factory=Pagination)
 
     def __post_init__(self) -> None:
         if not self.path.startswith("/"):
