@@ -6,6 +6,7 @@ from uuid import UUID
 from googleapiclient.http import HttpRequest
 
 from providers.contract import (
+    Calendar,
     Clock,
     Mailbox,
     Operation,
@@ -18,6 +19,7 @@ from providers.contract import (
     always,
 )
 from providers.googlecalendar import outcomes
+from providers.googlecalendar.calendars import Calendars
 from providers.googlecalendar.client import BATCH, CALENDAR, Client
 from providers.googlecalendar.replies import Answer, Reply
 from providers.googlecalendar.resources import FIELDS, CalendarEntry, EventResource, Page, read
@@ -93,6 +95,20 @@ class GoogleAdapter:
     async def list(self, mailbox: Mailbox, instance: str) -> AsyncIterator[RemoteEvent]:
         async for event in self._search(mailbox, instance, f"{INSTANCE}={instance}"):
             yield event
+
+    async def calendars(self, mailbox: Mailbox, instance: str) -> Sequence[Calendar]:
+        return await self._calendars(mailbox, instance).list()
+
+    async def make_calendar(
+        self, mailbox: Mailbox, instance: str, name: str, permit: Permit = always
+    ) -> Calendar:
+        return await self._calendars(mailbox, instance).make(name, permit)
+
+    async def remove_calendar(self, mailbox: Mailbox, instance: str, permit: Permit = always) -> bool:
+        return await self._calendars(mailbox, instance).remove(permit)
+
+    def _calendars(self, mailbox: Mailbox, instance: str) -> Calendars:
+        return Calendars(self._client, self._clock, mailbox, instance)
 
     async def close(self) -> None:
         await self._client.close()

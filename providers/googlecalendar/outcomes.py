@@ -7,15 +7,17 @@ https://developers.google.com/identity/protocols/oauth2/service-account#error-co
 
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from providers.additions import only_ours
 from providers.contract import Done, Event, Gone, Outcome, ProviderError, Refused, Throttled, Unknown
 from providers.googlecalendar.replies import Answer, NoAnswer, NoToken, Reply
 from providers.googlecalendar.resources import EventResource, read
-from providers.googlecalendar.tokens import SCOPES
+from providers.googlecalendar.tokens import CALENDAR_SCOPES, SCOPES
 
 __all__ = [
+    "calendar_failure",
+    "calendar_forbidden",
     "deleted",
     "exists",
     "failure",
@@ -50,6 +52,16 @@ _THROTTLED: dict[str, tuple[Literal["mailbox", "account"], timedelta]] = {
 }
 
 _SCOPES_MISSING = f"Domain-wide delegation in the Google Admin console lacks {' or '.join(SCOPES)}."
+
+_CALENDAR_SCOPE_MISSING = (
+    "Rooster may not make or remove calendars: in the Google Admin console, add the scope "
+    f"{' and '.join(CALENDAR_SCOPES)} to the domain-wide delegation of the service account's client id."
+)
+
+_CALENDAR_FORBIDDEN = (
+    "Google does not let Rooster make or remove this calendar: the person may not make calendars, or the "
+    "calendar was made with a service account of another project."
+)
 
 _ACCOUNT_REFUSED = {
     "authError": "Google does not accept the service account's access token; check its key.",
@@ -88,7 +100,7 @@ def moved_on(reply: Reply) -> bool:
     return isinstance(reply, Answer) and reply.status == 412
 
 
-def missing(reply: Reply) -> bool:
+def missing(reply: Reply) -> TypeGuard[Answer]:
     """Whether an event is not there: never was, or is deleted.
 
     Only Google's own word counts: a proxy's 404 or 410 has no JSON.
@@ -158,6 +170,26 @@ def failure(reply: Reply, what: What, now: datetime) -> Failure:
     if 400 <= status < 500:
         return Refused(code=reason, reason=f"Google does not accept the request (status {status}, {reason}).")
     return Unknown(code=reason, reason=f"Google answered with status {status}.")
+
+
+def calendar_failure(reply: Reply, now: datetime) -> Failure:
+    """The outcome of making or removing a calendar that did not succeed.
+
+    That needs a scope of its own. Where it is missing, only the mailboxes that are to have a calendar
+    of ours stand still, and not the account.
+    """
+    outcome = failure(reply, "calendar", now)
+    no_scope = isinstance(reply, NoToken) and reply.error in ("unauthorized_client", "invalid_scope")
+    if no_scope or outcome.code in ("insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"):
+        return Refused(code=outcome.code, reason=_CALENDAR_SCOPE_MISSING, scope="mailbox")
+    if isinstance(reply, Answer) and isinstance(outcome, Refused) and outcome.scope == "mailbox":
+        return calendar_forbidden(reply)
+    return outcome
+
+
+def calendar_forbidden(reply: Answer) -> Refused:
+    """Google does not allow making or removing the calendar, in whatever way it said so."""
+    return Refused(code=reason_of(reply), reason=_CALENDAR_FORBIDDEN, scope="mailbox")
 
 
 def reason_of(answer: Answer) -> str:

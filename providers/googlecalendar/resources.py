@@ -10,7 +10,7 @@ from providers.googlecalendar import descriptions, presentation
 from providers.googlecalendar.replies import Answer
 from providers.marker import from_strings
 
-__all__ = ["CATEGORIES", "FIELDS", "CalendarEntry", "EventResource", "Page", "Time", "read"]
+__all__ = ["CATEGORIES", "FIELDS", "CalendarEntry", "CalendarList", "EventResource", "Page", "Time", "read"]
 
 FIELDS = (
     "id,etag,status,summary,location,description,start,end,transparency,visibility,source,"
@@ -120,7 +120,20 @@ class CalendarEntry(msgspec.Struct, frozen=True, rename="camel"):
     """A calendar in a person's list of calendars."""
 
     id: str
-    access_role: str
+    access_role: str = ""
+    summary: str = ""
+    description: str = ""
+    primary: bool = False
+    data_owner: str | None = None
+    """The address of the person whose calendar it is; given of secondary calendars alone."""
+    time_zone: str | None = None
+
+
+class CalendarList(msgspec.Struct, frozen=True, rename="camel"):
+    """One page of a person's list of calendars."""
+
+    items: tuple[CalendarEntry, ...] = ()
+    next_page_token: str | None = None
 
 
 def read(answer: Answer, type: type[T]) -> T:
