@@ -25,6 +25,7 @@ from providers.contract import (
 from providers.o365 import outcomes, reading
 from providers.o365.apply import Application
 from providers.o365.batch import MAX_BATCH, fitting
+from providers.o365.categories import Categories
 from providers.o365.http import Graph
 from providers.o365.messages import Answer, NoAnswer, Request
 from providers.settings import O365Settings
@@ -64,6 +65,7 @@ class GraphAdapter:
         self._account = f"{settings.client_id}@{settings.tenant_id}"
         self._graph = graph
         self._clock = clock
+        self._categories = Categories(graph, clock)
 
     def account(self, address: str) -> str:
         """The application in its tenant."""
@@ -87,7 +89,13 @@ class GraphAdapter:
     async def apply(
         self, mailbox: Mailbox, operations: Sequence[Operation], permit: Permit = always
     ) -> list[Outcome]:
-        """As the contract says: one request for one operation, else one ``$batch``; see ``Application``."""
+        """As the contract says: one request for one operation, else one ``$batch``; see ``Application``.
+
+        Before them go those that see to the colours of categories, where an event wants any.
+        """
+        held_up = await self._categories.see_to(mailbox.address, operations, permit)
+        if held_up is not None:
+            return [held_up] * len(operations)
         look_up = partial(self._created_before, mailbox)
         return await Application(self._graph, self._clock, mailbox.address, operations, look_up, permit).run()
 

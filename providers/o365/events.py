@@ -12,6 +12,7 @@ from tzlocal.windows_tz import tz_win
 from providers.contract import Create, Delete, Event, Marker
 from providers.marker import PROPERTY_SET, to_strings
 from providers.o365.messages import Request
+from providers.o365.presentation import presentation_of
 
 __all__ = [
     "PROPERTY_PREFIX",
@@ -48,7 +49,8 @@ def create_request(address: str, operation: Create) -> Request:
     No request names attendees or an organizer: attendees mean invitations and cancellations, with no
     way to suppress them. An event without attendees is deleted silently.
     """
-    body = fields_of(operation.event) | properties_of(operation.marker)
+    event = operation.event
+    body = fields_of(event) | presentation_of(event) | properties_of(operation.marker)
     # Graph drops a POST that repeats a transactionId; see GraphAdapter.idempotent_create.
     body["transactionId"] = str(operation.marker.attempt)
     return Request(method="POST", path=f"{user_path(address)}/events", body=body)
@@ -62,7 +64,7 @@ def delete_request(address: str, operation: Delete) -> Request:
 def fields_of(event: Event) -> dict[str, Any]:
     """The fields we own, empty ones too, so that a PATCH empties them.
 
-    Not among them: the reminder, which is the person's own or Graph's default.
+    Not among them: reminder and sensitivity, which are ours only where the event says so.
     """
     start, end = _times(event)
     return {

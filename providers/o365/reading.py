@@ -27,12 +27,16 @@ __all__ = [
 PAGE = 250
 """Events a page of ``list``. Graph's default is 10, its most 1,000."""
 
-_SELECT = "id,changeKey,createdDateTime,subject,start,end,isAllDay,location,body,categories,showAs"
+_SELECT = (
+    "id,changeKey,createdDateTime,subject,start,end,isAllDay,location,body,categories,showAs,sensitivity"
+)
 _EXPAND = "singleValueExtendedProperties($filter={})".format(
     " or ".join(f"id eq '{PROPERTY_PREFIX}{name}'" for name in NAMES)
 )
 _SHOW_AS: dict[str, ShowAs] = {"free": "free", "workingElsewhere": "free", "tentative": "tentative"}
 """What is not among these keeps people from asking for the time: busy."""
+_PRIVATE = ("private", "confidential")
+"""What others do not see. "personal" is a label that hides nothing."""
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +99,7 @@ def content(item: dict[str, Any]) -> Content:
         body=body["content"],
         categories=tuple(item["categories"]),
         show_as=_SHOW_AS.get(item["showAs"], "busy"),
+        privacy="private" if item["sensitivity"] in _PRIVATE else "normal",
     )
 
 

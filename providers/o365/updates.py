@@ -7,6 +7,7 @@ from providers.additions import merged_body, merged_categories, only_ours
 from providers.contract import Event, Update
 from providers.o365.events import TIMES, event_path, fields_of, last_day_after, properties_of
 from providers.o365.messages import Request
+from providers.o365.presentation import presentation_changed
 from providers.o365.reading import Held, held_in
 
 __all__ = ["has_to_be_read", "update_request", "version_after", "version_held"]
@@ -35,6 +36,7 @@ def update_request(address: str, update: Update, held: Held | None) -> Request |
     lecture hall.
     """
     fields = _merged(update, held) if held is not None else _changed(update.event, update.previous)
+    fields |= presentation_changed(update, held.content.privacy if held and not update.previous else None)
     version = update.version if held is None else held.version
     if not fields and (held is None or held.marker == update.marker):
         return None

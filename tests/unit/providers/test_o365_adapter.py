@@ -113,6 +113,7 @@ def item(
         "body": {"contentType": "text", "content": ""},
         "categories": [],
         "showAs": "busy",
+        "sensitivity": "normal",
         "singleValueExtendedProperties": [
             {"id": f"String {{{PROPERTY_SET}}} Name {name}", "value": value}
             for name, value in to_strings(marker(number, instance)).items()

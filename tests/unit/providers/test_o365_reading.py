@@ -28,6 +28,7 @@ ITEM: dict[str, Any] = {
     "body": {"contentType": "text", "content": "Bring a book.\r\n"},
     "categories": ["Lecture"],
     "showAs": "tentative",
+    "sensitivity": "private",
     "singleValueExtendedProperties": [
         {"id": PREFIX + name, "value": value} for name, value in to_strings(MARKER).items()
     ],
@@ -77,6 +78,7 @@ def test_an_event_is_read_with_its_content() -> None:
         body="Bring a book.\r\n",
         categories=("Lecture",),
         show_as="tentative",
+        privacy="private",
     )
 
 
@@ -112,6 +114,20 @@ def test_an_all_day_event_is_on_its_days_whatever_the_zone(zone: str) -> None:
 )
 def test_every_way_to_show_the_time(shown: str, read: str) -> None:
     assert held_in(ITEM | {"showAs": shown}).content.show_as == read
+
+
+@pytest.mark.parametrize(
+    ("shown", "read"),
+    [
+        ("normal", "normal"),
+        ("personal", "normal"),
+        ("private", "private"),
+        ("confidential", "private"),
+        (None, "normal"),
+    ],
+)
+def test_every_sensitivity(shown: str | None, read: str) -> None:
+    assert held_in(ITEM | {"sensitivity": shown}).content.privacy == read
 
 
 @pytest.mark.parametrize(
