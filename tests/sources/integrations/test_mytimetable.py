@@ -1,6 +1,6 @@
 """MyTimetable: how it is asked, and what becomes of its elements."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,9 +10,8 @@ from aiohttp import web
 from app.sources.contract import Page, ReadFailed, ResourceRequest
 from app.sources.integrations.mytimetable import MyTimetable
 from providers.contract import Event
-from tests.clock import SettableClock
-from tests.sources.reading import Reading, account, errors, records
-from tests.sources.web import Web, json, serving
+from tests.sources.integrations.reading import Reading, account, errors, records
+from tests.sources.web import Web, json
 
 LECTURE: dict[str, Any] = {
     "id": "2026 CS101 hc 1",
@@ -36,19 +35,6 @@ LECTURE: dict[str, Any] = {
     "filtered": False,
     "somethingNew": {"added": "later"},
 }
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Web]:
-    async with serving() as made:
-        yield made
-
-
-@pytest.fixture
-async def run(clock: SettableClock) -> AsyncIterator[Reading]:
-    made = Reading(clock)
-    yield made
-    await made.fetcher.close()
 
 
 Read = Callable[..., Any]
