@@ -207,7 +207,7 @@ class Webhook(Protocol):
     """Where the events of one run go. One at a time, in order: the next is sent once the last was taken."""
 
     async def send(self, event: RunEvent, data: Mapping[str, Json]) -> None:
-        """Deliver an event; retried with back-off. Raises DeliveryFailed.
+        """Deliver an event after those that were given before; retried with back-off. Raises DeliveryFailed.
 
         ``record``: ``{resource, record}``; ``record_error``: ``{errors: [{resource, place, detail}]}``;
         ``rate_limited``: ``{until}``; ``completed``: ``{counts}``; ``failed``: ``{detail, counts}``.

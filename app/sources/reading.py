@@ -1,0 +1,108 @@
+"""Reads what callers send about sources into structs, and names the place of everything that is wrong."""
+
+import re
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from datetime import datetime
+from typing import TypeVar
+
+import json_merge_patch
+import msgspec
+
+from app.errors import BadRequest, Invalid, Problem
+from app.provisioning.text import is_text
+from app.sources.contract import Json
+
+__all__ = [
+    "READ_ONLY",
+    "check_depth",
+    "check_text",
+    "convert",
+    "encode",
+    "merge_patch",
+    "parse_cursor",
+    "refuse",
+    "utc",
+    "within",
+]
+
+Struct = TypeVar("Struct", bound=msgspec.Struct)
+
+READ_ONLY = frozenset({"id", "created_at", "updated_at"})
+"""Members that we give out and do not take in: they are ignored, so that what was read can be sent back."""
+
+MAX_PROBLEMS = 100
+MAX_DEPTH = 50
+MAX_NUMBER = 2**63 - 1
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+
+
+def encode(value: Json) -> str:
+    """The canonical JSON that the database keeps: equal values are equal texts."""
+    return _encoder.encode(value).decode()
+
+
+def convert(value: Json, type: type[Struct], field: str = "") -> Struct:
+    """The value as a struct. Raises Invalid, with the place below ``field``."""
+    try:
+        return msgspec.convert(value, type)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `$")
+        if missing := re.search(r"(?:missing required|contains unknown) field `(.*)`$", message, re.DOTALL):
+            message = "Missing." if "missing required" in message else "There is no such field."
+            place += f".{missing[1]}"
+        place = place.rstrip("`").replace("`.", ".").lstrip("." if not field else "")
+        raise refuse([Problem(field=f"{field}{place}"[:200], detail=message)]) from None
+
+
+def check_depth(value: Json, depth: int = MAX_DEPTH) -> None:
+    """Raise Invalid for JSON that is nested more deeply than anything sensible is."""
+    if depth == 0:
+        raise refuse([Problem(detail=f"Nested more than {MAX_DEPTH} levels deep.")])
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            check_depth(inner, depth - 1)
+
+
+def merge_patch(target: Json, patch: Json) -> Json:
+    """The target as a JSON Merge Patch changes it (RFC 7396); the target itself is not touched."""
+    return json_merge_patch.merge(deepcopy(target), patch)
+
+
+def refuse(problems: Iterable[Problem]) -> Invalid:
+    """The error that lists these problems."""
+    found = tuple(problems)[:MAX_PROBLEMS]
+    first = found[0]
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    where = f"{first.field}: " if first.field else ""
+    return Invalid("invalid_source", f"Nothing was changed. {where}{first.detail}{more}", found)
+
+
+def within(prefix: str, problems: Sequence[Problem]) -> list[Problem]:
+    """The problems of a part, with the place of the part before theirs."""
+    return [
+        msgspec.structs.replace(problem, field=f"{prefix}.{problem.field}" if problem.field else prefix)
+        for problem in problems
+    ]
+
+
+def check_text(field: str, text: str | None, limit: int) -> list[Problem]:
+    """What is wrong with a name or another text of one line."""
+    if text is None or (text != "" and is_text(text, limit)):
+        return []
+    return [Problem(field=field, detail=f"Expected 1 to {limit} characters, none of them a control one.")]
+
+
+def parse_cursor(cursor: str | None, first: int) -> int:
+    """The number that a page begins behind; ``first`` for no cursor. Raises BadRequest."""
+    if cursor is None:
+        return first
+    if not (cursor.isascii() and cursor.isdigit()) or int(cursor) > MAX_NUMBER:
+        raise BadRequest("invalid_cursor", "cursor: expected the `next` of the page before.")
+    return int(cursor)
+
+
+def utc(moment: datetime) -> str:
+    """A moment as a source is told of it: RFC 3339, in UTC, whole seconds."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
