@@ -1,0 +1,318 @@
+"""Reads what a sync job describes: resources in their order, once for each element and each parent object."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from app.clock import Clock
+from app.config import Config
+from app.sources.contract import (
+    Account,
+    Integration,
+    Json,
+    ReadFailed,
+    Record,
+    RecordError,
+    ResourceRequest,
+    RunEvent,
+    Throttled,
+    Webhook,
+)
+from app.sources.definition import Resource
+from app.sources.placeholders import Unresolved, Values, fill
+from app.sources.reading import utc
+from app.sources.requests import RequestContext, usable
+from app.sources.staging import Staging
+from app.sources.validation import array_argument
+
+__all__ = ["FailedFast", "Reading"]
+
+Item = TypeVar("Item")
+
+CONCURRENCY = 8
+"""Requests of a run at a time. How quickly they follow each other, the source's own rate says."""
+
+MAX_TRIES = 10
+"""How often one request is made that is throttled again and again."""
+
+BATCH = 100
+"""Errors that are told of together with error_handling batch."""
+
+PROGRESS_SECONDS = 1.0
+
+
+class FailedFast(ReadFailed):
+    """The first error of a run that is to end with it."""
+
+
+class Reading:
+    """Everything that one run reads. ``read`` is called once."""
+
+    def __init__(
+        self,
+        staging: Staging,
+        integration: Integration,
+        account: Account,
+        config: Config,
+        clock: Clock,
+        webhook: Webhook | None,
+        previous_run_date: str,
+    ) -> None:
+        self._staging = staging
+        self._counts = staging.counts
+        self._run = staging.run
+        self._integration = integration
+        self._account = account
+        self._config = config
+        self._clock = clock
+        self._webhook = webhook
+        self._previous_run_date = previous_run_date
+        self._children: dict[str | None, list[Resource]] = {}
+        for resource in self._run.resources:
+            self._children.setdefault(resource.depends_on, []).append(resource)
+        self._slots = asyncio.Semaphore(CONCURRENCY)
+        self._batch: list[dict[str, Json]] = []
+        self._limited_until: datetime | None = None
+        self._shown_at = 0.0
+
+    async def read(self) -> None:
+        """Read everything, whatever goes wrong with parts of it.
+
+        Raises FailedFast if the run is to end with its first error, and DeliveryFailed.
+        """
+        for resource in self._children.get(None, []):
+            await self._resource(resource, {})
+        await self._tell_batch()
+
+    async def _resource(self, resource: Resource, parents: Mapping[str, Mapping[str, Json]]) -> None:
+        if resource.loop_on is None:
+            await self._request(resource, self._run.args, parents, resource.resource)
+            return
+        name = array_argument(resource.loop_on)
+
+        async def once(numbered: tuple[int, Json]) -> None:
+            position, element = numbered
+            place = f"{resource.resource}, {name}[{position}]"
+            await self._request(resource, {**self._run.args, name: element}, parents, place)
+
+        elements: Sequence[Json] = self._run.args[name]
+        await _each(enumerate(elements), once)
+
+    async def _request(
+        self,
+        resource: Resource,
+        args: Mapping[str, Json],
+        parents: Mapping[str, Mapping[str, Json]],
+        place: str,
+    ) -> None:
+        self._counts.requests += 1
+        users: Sequence[str] | None = None
+        try:
+            request = self._fill(resource, Values(args, self._previous_run_date, parents), place)
+            if resource.persist:
+                users = self._integration.users(request, self._account)
+            if users is not None:
+                await self._staging.expect(users)
+            await self._read(resource, request, users, parents)
+        except FailedFast:
+            raise
+        except (ReadFailed, Unresolved) as error:
+            detail = (
+                error.message
+                if isinstance(error, ReadFailed)
+                else f"What it depends on has no {{{{{error.expression}}}}}."
+            )
+            await self._read_failed(resource, users, place, detail)
+
+    def _fill(self, resource: Resource, values: Values, place: str) -> ResourceRequest:
+        query = {name: fill(value, values.resolve) for name, value in resource.query.items()}
+        return ResourceRequest(
+            resource=resource.resource,
+            method=resource.method,
+            id=fill(resource.id, values.resolve),
+            query={name: value for name, value in query.items() if value is not None},
+            place=place,
+        )
+
+    async def _read(
+        self,
+        resource: Resource,
+        request: ResourceRequest,
+        users: Sequence[str] | None,
+        parents: Mapping[str, Mapping[str, Json]],
+    ) -> None:
+        """Read a request to its end, made anew for as long as the source wants to be left alone."""
+        leaf = resource.resource not in self._children
+        for attempt in range(1, MAX_TRIES + 1):
+            context = RequestContext(
+                self._staging,
+                self._config,
+                self._clock,
+                resource.resource,
+                self._rate_limited,
+                may_recall=leaf and users is not None and not self._run.ignore_previous_run,
+            )
+            try:
+                flawless = await self._pages(resource, request, users, parents, context)
+            except Throttled as error:
+                if attempt == MAX_TRIES:
+                    raise ReadFailed(f"{error.message} It was asked {MAX_TRIES} times.") from None
+                await context.rest(error.until)
+            else:
+                if flawless and context.remembered:
+                    await self._staging.remember(resource.resource, context.remembered)
+                return
+
+    async def _pages(
+        self,
+        resource: Resource,
+        request: ResourceRequest,
+        users: Sequence[str] | None,
+        parents: Mapping[str, Mapping[str, Json]],
+        context: RequestContext,
+    ) -> bool:
+        """Read all pages; whether every record could be mapped."""
+        flawless = True
+        async with AsyncExitStack() as stack:
+            pages = self._integration.records(request, self._account, context)
+            if isinstance(pages, AsyncGenerator):
+                stack.push_async_callback(pages.aclose)
+            while True:
+                async with self._slots:
+                    page = await anext(pages, None)
+                if page is None:
+                    return flawless
+                self._counts.pages += 1
+                if page.unchanged:
+                    if users is None or resource.resource in self._children:
+                        raise ReadFailed("It answered that nothing has changed, and was not asked that.")
+                    self._counts.records += await self._staging.keep(resource.resource, users)
+                records, errors = usable(page, context)
+                self._counts.records += len(records)
+                if errors:
+                    flawless = False
+                    await self._record_errors(resource, users, request.place, errors)
+                if resource.persist:
+                    await self._staging.add(resource.resource, records)
+                else:
+                    await self._send_records(resource, records)
+                await self._show()
+                await self._depending(resource, records, parents)
+
+    async def _depending(
+        self, resource: Resource, records: Sequence[Record], parents: Mapping[str, Mapping[str, Json]]
+    ) -> None:
+        for child in self._children.get(resource.resource, []):
+
+            async def once(record: Record, child: Resource = child) -> None:
+                await self._resource(child, {**parents, resource.resource: record.data})
+
+            await _each(records, once)
+
+    async def _send_records(self, resource: Resource, records: Sequence[Record]) -> None:
+        for record in records:
+            if await self._tell("record", {"resource": resource.resource, "record": record.data}):
+                self._counts.sent += 1
+
+    async def _record_errors(
+        self,
+        resource: Resource,
+        users: Sequence[str] | None,
+        place: str,
+        errors: Sequence[RecordError],
+    ) -> None:
+        """Note records that cannot be mapped. Whose they are loses nothing; if nobody can say whose, all."""
+        placed = [
+            msgspec.structs.replace(error, place=f"{place}, {error.place}" if error.place else place)
+            for error in errors
+        ]
+        self._counts.record_errors += len(placed)
+        await self._staging.add_errors("record", placed, resource.resource)
+        if self._persists_below(resource):
+            await self._staging.incomplete(None)
+        elif resource.persist:
+            for error in placed:
+                await self._staging.incomplete([error.username] if error.username is not None else users)
+        await self._tell_errors(resource, placed)
+
+    async def _read_failed(
+        self, resource: Resource, users: Sequence[str] | None, place: str, detail: str
+    ) -> None:
+        """Note that a request failed. Those whose timetable it would have read lose nothing."""
+        self._counts.read_errors += 1
+        self._staging.first_failure = self._staging.first_failure or f"{place}: {detail}"
+        error = RecordError(place=place, detail=detail)
+        await self._staging.add_errors("read", [error], resource.resource)
+        if self._persists_below(resource):
+            await self._staging.incomplete(None)
+        elif resource.persist:
+            await self._staging.incomplete(users)
+        await self._tell_errors(resource, [error])
+
+    def _persists_below(self, resource: Resource) -> bool:
+        """Whether something is persisted that is read for each of this resource's objects."""
+        return any(
+            child.persist or self._persists_below(child)
+            for child in self._children.get(resource.resource, [])
+        )
+
+    async def _tell_errors(self, resource: Resource, errors: Sequence[RecordError]) -> None:
+        told = [
+            {"resource": resource.resource, "place": error.place, "detail": error.detail} for error in errors
+        ]
+        if self._run.error_handling == "batch":
+            self._batch += told
+            if len(self._batch) >= BATCH:
+                await self._tell_batch()
+            return
+        for error in told:
+            await self._tell("record_error", {"errors": [error]})
+        if self._run.error_handling == "fail_fast":
+            raise FailedFast(f"{errors[0].place}: {errors[0].detail}")
+
+    async def _tell_batch(self) -> None:
+        batch, self._batch = self._batch, []
+        if batch:
+            await self._tell("record_error", {"errors": batch})
+
+    async def _rate_limited(self, until: datetime) -> None:
+        if self._limited_until is not None and until <= self._limited_until:
+            return  # another request was told the same
+        self._limited_until = until
+        await self._staging.progress(f"The source asks to be left alone until {utc(until)}.")
+        await self._tell("rate_limited", {"until": utc(until)})
+
+    async def _tell(self, event: RunEvent, data: Mapping[str, Json]) -> bool:
+        """Send an event; whether there is somebody to send it to."""
+        if self._webhook is None:
+            return False
+        await self._webhook.send(event, data)
+        return True
+
+    async def _show(self) -> None:
+        """Let others see how far we are, now and then."""
+        now = asyncio.get_running_loop().time()
+        if now - self._shown_at >= PROGRESS_SECONDS:
+            self._shown_at = now
+            await self._staging.progress()
+
+
+async def _each(items: Iterable[Item], work: Callable[[Item], Awaitable[None]]) -> None:
+    """Do the work for each item, several at a time, begun in their order. The first error ends all."""
+    waiting = iter(items)
+
+    async def worker() -> None:
+        for item in waiting:
+            await work(item)
+
+    tasks = [asyncio.create_task(worker()) for _ in range(CONCURRENCY)]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

@@ -1,0 +1,105 @@
+"""One request of a run: what it is given of the run, and which of its records can be used."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+
+from app.clock import Clock
+from app.config import Config
+from app.provisioning.text import is_text, is_username
+from app.sources.contract import Page, ReadFailed, Record, RecordError
+from app.sources.reading import encode, utc
+from app.sources.staging import Staging
+from app.timetables.event import Problems, check_events
+from app.timetables.publish import tell
+
+__all__ = ["RequestContext", "usable"]
+
+MAX_ID_LENGTH = 500
+LONGEST_NAP = 1.0
+"""Seconds; the clock is looked at again after that."""
+
+
+class RequestContext:
+    """``contract.Context`` for one request of a resource."""
+
+    def __init__(
+        self,
+        staging: Staging,
+        config: Config,
+        clock: Clock,
+        resource: str,
+        rate_limited: Callable[[datetime], Awaitable[None]],
+        *,
+        may_recall: bool,
+    ) -> None:
+        self.now = staging.run.started_at
+        self.timetables = config.timetables
+        self.zone = config.timezone
+        self.remembered: dict[str, Mapping[str, str]] = {}
+        """To be kept once the request has been read to its end."""
+        self._staging = staging
+        self._max_wait = config.sources.max_wait_seconds
+        self._clock = clock
+        self._resource = resource
+        self._rate_limited = rate_limited
+        self._may_recall = may_recall
+
+    async def rest(self, until: datetime) -> None:
+        seconds = (until - self._clock()).total_seconds()
+        if seconds > self._max_wait:
+            raise ReadFailed(
+                f"The source asks to be left alone until {utc(until)}, which is longer than"
+                f" {self._max_wait} seconds (sources.max_wait_seconds)."
+            )
+        if seconds <= 0:
+            return
+        await self._rate_limited(until)
+        while (seconds := (until - self._clock()).total_seconds()) > 0:  # noqa: ASYNC110 - the clock's time
+            await asyncio.sleep(min(seconds, LONGEST_NAP))
+        await self._staging.progress()
+
+    async def recall(self, key: str) -> Mapping[str, str] | None:
+        return await self._staging.recall(self._resource, key) if self._may_recall else None
+
+    async def remember(self, key: str, values: Mapping[str, str]) -> None:
+        self.remembered[key] = values
+
+
+def usable(page: Page, context: RequestContext) -> tuple[list[Record], list[RecordError]]:
+    """The records of a page that can be stored and published, and what is wrong with the others."""
+    records: dict[tuple[str | None, str], Record] = {}
+    errors = list(page.errors)
+    for record in page.records:
+        detail = _problem(record, context)
+        same = records.get((record.username, record.id))
+        if detail is None and same is not None and same.data != record.data:
+            detail = "There is another record with the same id on this page."
+        if detail is None:
+            records[record.username, record.id] = record
+            continue
+        known = record.username is not None and is_username(record.username)
+        errors.append(
+            RecordError(place=record.place, detail=detail, username=record.username if known else None)
+        )
+    return list(records.values()), errors
+
+
+def _problem(record: Record, context: RequestContext) -> str | None:
+    """What is wrong with a record, or None."""
+    if record.id == "" or not is_text(record.id, MAX_ID_LENGTH):
+        return f"Its id is missing, longer than {MAX_ID_LENGTH} characters, or holds control characters."
+    if record.username is not None and not is_username(record.username):
+        return "Its username is missing, too long, or holds control characters."
+    if record.event is not None and record.username is None:
+        return "It is an event of nobody: it has no username."
+    try:
+        encode(record.data)
+    except (TypeError, ValueError):  # of which UnicodeEncodeError is one
+        return "It holds what JSON cannot, such as half of a surrogate pair."
+    if record.event is not None:
+        problems = Problems()
+        check_events([("", record.event)], context.timetables, problems)
+        if problems.found:
+            return " ".join(tell(problem) for problem in problems.found)
+    return None

@@ -1,0 +1,197 @@
+"""What a run has read, in the database: nothing is applied to a timetable before everything was read.
+
+Every write is the lease holder's: in one transaction with it, the run's row is held by its fence, so that a
+worker that was only slow cannot write any more once another one has taken the run over.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from hashlib import sha256
+from uuid import UUID
+
+import msgspec
+from asyncpg import Record as Row
+
+from app.database.queries import query
+from app.database.types import Connection, Pool
+from app.sources.contract import Json, Record, RecordError
+from app.sources.definition import Resource
+from app.sources.reading import encode
+from app.sources.runs import Counts
+from app.timetables.event import encode as encode_event
+
+__all__ = ["ClaimedRun", "RunLost", "Staging", "claimed_run"]
+
+MAX_STORED_ERRORS = 1_000
+MAX_DETAIL = 1_000
+"""Characters of an error that are kept."""
+
+
+class RunLost(Exception):
+    """Another worker has the run now, or it was deleted: this one must not write any more."""
+
+
+class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that a worker has taken up."""
+
+    id: UUID
+    fence: int
+    sync_job_id: UUID
+    integrated_account_id: UUID
+    args: Mapping[str, Json]
+    resources: Sequence[Resource]
+    error_handling: str
+    ignore_previous_run: bool
+    confirm: bool
+    attempts: int
+    cancelling: bool
+    """Its end was asked for, while an earlier worker had it."""
+    started_at: datetime
+
+
+def claimed_run(row: Row) -> ClaimedRun:
+    """The run of a row that ``sources.claim`` has given."""
+    return ClaimedRun(
+        id=row["id"],
+        fence=row["fence"],
+        sync_job_id=row["sync_job_id"],
+        integrated_account_id=row["integrated_account_id"],
+        args=msgspec.json.decode(row["args"]),
+        resources=msgspec.json.decode(row["resources"], type=list[Resource]),
+        error_handling=row["error_handling"],
+        ignore_previous_run=row["ignore_previous_run"],
+        confirm=row["confirm"],
+        attempts=row["attempts"],
+        cancelling=row["cancelling"],
+        started_at=row["started_at"],
+    )
+
+
+class Staging:
+    """The records, users and errors of one claimed run."""
+
+    def __init__(self, pool: Pool, run: ClaimedRun) -> None:
+        self.run = run
+        self.counts = Counts()
+        self.uncertain = False
+        """Something was not read of which nobody can say whose it is: no user loses an event in this run."""
+        self.first_failure: str | None = None
+        """Of a read, for a run in which none succeeds."""
+        self._pool = pool
+        self._where = (run.sync_job_id, run.integrated_account_id)
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Connection]:
+        """A transaction of whoever holds the lease. Raises RunLost."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            if await connection.fetchval(query("sources.hold"), self.run.id, self.run.fence) is None:
+                raise RunLost
+            yield connection
+
+    async def begin(self) -> None:
+        """Forget what an earlier attempt has noted."""
+        async with self.writing() as connection:
+            await connection.execute(query("sources.begin_anew"), self.run.id)
+
+    async def progress(self, detail: str | None = None) -> None:
+        """Show how far the run is, and what it waits for."""
+        counts = encode(msgspec.to_builtins(self.counts))
+        await self._pool.execute(query("sources.progress"), self.run.id, self.run.fence, counts, detail)
+
+    async def expect(self, usernames: Sequence[str]) -> None:
+        """A request is about to read everything of these users."""
+        async with self.writing() as connection:
+            await connection.execute(query("sources.add_users"), self.run.id, list(usernames), False)
+
+    async def add(self, resource: str, records: Sequence[Record]) -> None:
+        """Store what a resource gave; none of it is there twice."""
+        if not records:
+            return
+        async with self.writing() as connection:
+            usernames = list({record.username for record in records if record.username is not None})
+            await connection.execute(query("sources.add_users"), self.run.id, usernames, False)
+            await connection.execute(
+                query("sources.add_records"),
+                *self._where,
+                resource,
+                self.run.fence,
+                [record.username or "" for record in records],
+                [record.id for record in records],
+                [encode(record.data) for record in records],
+                [record.event and encode_event(record.event).decode() for record in records],
+            )
+
+    async def keep(self, resource: str, usernames: Sequence[str]) -> int:
+        """Take what was stored of these users for read; how many records that are."""
+        async with self.writing() as connection:
+            return int(
+                await connection.fetchval(
+                    query("sources.keep_records"), *self._where, resource, self.run.fence, list(usernames)
+                )
+            )
+
+    async def incomplete(self, usernames: Sequence[str] | None) -> None:
+        """Not everything of these users was read; None: nobody can say whose."""
+        if usernames is None:
+            self.uncertain = True
+            return
+        async with self.writing() as connection:
+            await connection.execute(query("sources.add_users"), self.run.id, list(usernames), True)
+
+    async def add_errors(self, kind: str, errors: Sequence[RecordError], resource: str | None = None) -> None:
+        """Note what went wrong; of very many, only how many."""
+        before = self.counts.errors
+        self.counts.errors += len(errors)
+        noted = errors[: max(MAX_STORED_ERRORS - before, 0)]
+        if not noted:
+            return
+        async with self.writing() as connection:
+            await connection.execute(
+                query("sources.add_errors"),
+                self.run.id,
+                [kind] * len(noted),
+                [_text(error.detail) for error in noted],
+                [resource] * len(noted),
+                [error.place and _text(error.place) for error in noted],
+                [error.username and _text(error.username) for error in noted],
+            )
+
+    async def recall(self, resource: str, key: str) -> Mapping[str, str] | None:
+        """What an earlier run has remembered."""
+        content = await self._pool.fetchval(query("sources.recall"), *self._where, resource, _digest(key))
+        return None if content is None else msgspec.json.decode(content, type=dict[str, str])
+
+    async def remember(self, resource: str, values: Mapping[str, Mapping[str, str]]) -> None:
+        """Remember for the next run, by key."""
+        async with self.writing() as connection:
+            for key, content in values.items():
+                await connection.execute(
+                    query("sources.remember"),
+                    *self._where,
+                    resource,
+                    _digest(key),
+                    encode(content),
+                    self.run.fence,
+                )
+
+    async def finish(
+        self, state: str, now: datetime, detail: str | None = None, *, clean: bool = False
+    ) -> None:
+        """End the run. Raises RunLost where it is not ours any more."""
+        counts = encode(msgspec.to_builtins(self.counts))
+        ended = await self._pool.fetchval(
+            query("sources.finish"), self.run.id, self.run.fence, state, now, counts, detail, clean
+        )
+        if ended is None:
+            raise RunLost
+
+
+def _digest(key: str) -> bytes:
+    """A key may be longer than an index entry can be, or hold a secret."""
+    return sha256(key.encode()).digest()
+
+
+def _text(text: str) -> str:
+    """What PostgreSQL can store of a text from elsewhere."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()[:MAX_DETAIL]

@@ -1,0 +1,229 @@
+"""Cron triggers in the database, and what they make when their time comes.
+
+A trigger that missed its times, since no worker ran, makes one run for all of them. One whose time comes
+while a run of the same job and account has not ended makes none, and says so.
+"""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+import msgspec
+from asyncpg import Record
+
+from app.clock import Clock
+from app.database.queries import query
+from app.database.types import Connection, Pool
+from app.errors import Invalid, NotFound, Problem
+from app.sources import runs
+from app.sources.contract import Json
+from app.sources.cron import check_schedule, next_time
+from app.sources.reading import READ_ONLY, convert, encode, merge_patch, parse_cursor, refuse
+from app.sources.runs import ErrorHandling, RunForm, check_connection
+from app.sources.validation import check_args
+
+__all__ = [
+    "CronTrigger",
+    "CronTriggerPage",
+    "TriggerForm",
+    "change",
+    "create",
+    "delete",
+    "find",
+    "fire_due",
+    "page",
+]
+
+
+class TriggerForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a caller says of a cron trigger."""
+
+    sync_job_id: UUID
+    integrated_account_id: UUID
+    cron_expression: str
+    """Minute, hour, day of the month, month, day of the week: ``30 5 * * MON-FRI``."""
+    time_zone: str | None = None
+    """IANA name of the zone that the expression is read in; by default the configured one."""
+    args: dict[str, Json] = msgspec.field(default_factory=dict)
+    error_handling: ErrorHandling = "ignore"
+    enabled: bool = True
+
+
+class CronTrigger(msgspec.Struct, frozen=True, kw_only=True):
+    """A trigger as it is given out. Times are in UTC."""
+
+    id: UUID
+    sync_job_id: UUID
+    integrated_account_id: UUID
+    cron_expression: str
+    time_zone: str
+    args: dict[str, Json]
+    error_handling: ErrorHandling
+    enabled: bool
+    next_run: datetime | None
+    """Null: it is not enabled."""
+    last_run_id: UUID | None
+    last_problem: str | None
+    """Why the last time made no run; null: it made one."""
+    created_at: datetime
+    updated_at: datetime
+
+
+class CronTriggerPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of triggers, the oldest first; ``next`` is the cursor of the page after it, or null."""
+
+    sync_job_cron_triggers: list[CronTrigger]
+    next: str | None
+
+
+SHOWN_ONLY = READ_ONLY | {"next_run", "last_run_id", "last_problem"}
+
+
+def not_found() -> NotFound:
+    """There is no such trigger."""
+    return NotFound("cron_trigger_not_found", "There is no sync job cron trigger with this id.")
+
+
+async def create(pool: Pool, body: Json, zone: str, now: datetime) -> CronTrigger:
+    """A new trigger by a body; ``zone``: where it names none. Raises Invalid, naming what is wrong."""
+    form = _parse(body, zone)
+    async with pool.acquire() as connection, connection.transaction():
+        await _check(connection, form, now)
+        row = await connection.fetchrow(
+            query("sources.create_trigger"),
+            uuid4(),
+            form.sync_job_id,
+            form.integrated_account_id,
+            *_columns(form, now),
+            now,
+        )
+        assert row is not None
+        await connection.execute(query("sources.ring"))
+        return _trigger(row)
+
+
+async def change(pool: Pool, id: UUID, patch: Json, zone: str, now: datetime) -> CronTrigger:
+    """Change a trigger by a merge patch (RFC 7396). Raises NotFound, and Invalid, naming what is wrong."""
+    async with pool.acquire() as connection, connection.transaction():
+        row = await connection.fetchrow(query("sources.lock_trigger"), id)
+        if row is None:
+            raise not_found()
+        before = _trigger(row)
+        form = _parse(merge_patch(msgspec.to_builtins(before), patch), zone)
+        moved = (form.sync_job_id, form.integrated_account_id) != (
+            before.sync_job_id,
+            before.integrated_account_id,
+        )
+        if moved:
+            detail = "Job and account stay as they are: make another trigger."
+            raise refuse([Problem(field="sync_job_id", detail=detail)])
+        await _check(connection, form, now)
+        row = await connection.fetchrow(query("sources.change_trigger"), id, *_columns(form, now), now)
+        assert row is not None
+        await connection.execute(query("sources.ring"))
+        return _trigger(row)
+
+
+async def delete(pool: Pool, id: UUID) -> None:
+    """Delete a trigger; the runs that it has made stay. Raises NotFound."""
+    if await pool.fetchval(query("sources.delete_trigger"), id) is None:
+        raise not_found()
+
+
+async def find(pool: Pool, id: UUID) -> CronTrigger:
+    """A trigger. Raises NotFound."""
+    row = await pool.fetchrow(query("sources.trigger"), id)
+    if row is None:
+        raise not_found()
+    return _trigger(row)
+
+
+async def page(pool: Pool, limit: int, cursor: str | None) -> CronTriggerPage:
+    """A page of triggers. Raises BadRequest for a cursor that is no page's ``next``."""
+    rows = await pool.fetch(query("sources.triggers"), parse_cursor(cursor, 0), limit + 1)
+    return CronTriggerPage(
+        sync_job_cron_triggers=[_trigger(row) for row in rows[:limit]],
+        next=str(rows[limit - 1]["number"]) if len(rows) > limit else None,
+    )
+
+
+async def fire_due(pool: Pool, clock: Clock) -> int:
+    """Make the runs whose time has come, however many workers try at once; how many triggers fired."""
+    fired = 0
+    while True:
+        async with pool.acquire() as connection, connection.transaction():
+            now = clock()
+            row = await connection.fetchrow(query("sources.due_trigger"), now)
+            if row is None:
+                return fired
+            run, problem = await _fire(connection, _trigger(row), now)
+            again = next_time(row["cron_expression"], row["time_zone"], now)
+            await connection.execute(query("sources.fired"), row["id"], again, run, problem)
+        fired += 1
+
+
+async def _fire(
+    connection: Connection, trigger: CronTrigger, now: datetime
+) -> tuple[UUID | None, str | None]:
+    """The run that was made, or why there is none."""
+    form = RunForm(
+        sync_job_id=trigger.sync_job_id,
+        integrated_account_id=trigger.integrated_account_id,
+        args=trigger.args,
+        error_handling=trigger.error_handling,
+    )
+    try:
+        job = await check_connection(connection, form.sync_job_id, form.integrated_account_id)
+        args = check_args(job.definition, form.args)
+    except Invalid as error:  # the job has been changed since
+        return None, error.message.removeprefix("Nothing was changed. ")
+    run = await runs.insert(connection, form, job, args, now, trigger.id)
+    if run is None:
+        return None, "Another run of the job and account had not ended."
+    return run.id, None
+
+
+async def _check(connection: Connection, form: TriggerForm, now: datetime) -> None:
+    assert form.time_zone is not None
+    if problems := check_schedule(form.cron_expression, form.time_zone, now):
+        raise refuse(problems)
+    job = await check_connection(connection, form.sync_job_id, form.integrated_account_id)
+    check_args(job.definition, form.args)
+
+
+def _parse(body: Json, zone: str) -> TriggerForm:
+    if not isinstance(body, dict):
+        raise refuse([Problem(detail="Expected a JSON object.")])
+    given = {name: value for name, value in body.items() if name not in SHOWN_ONLY}
+    form = convert(given, TriggerForm)
+    return form if form.time_zone is not None else msgspec.structs.replace(form, time_zone=zone)
+
+
+def _columns(form: TriggerForm, now: datetime) -> tuple[Json, ...]:
+    assert form.time_zone is not None
+    due = next_time(form.cron_expression, form.time_zone, now) if form.enabled else None
+    return (
+        form.cron_expression,
+        form.time_zone,
+        encode(form.args),
+        form.error_handling,
+        form.enabled,
+        due,
+    )
+
+
+def _trigger(row: Record) -> CronTrigger:
+    return CronTrigger(
+        id=row["id"],
+        sync_job_id=row["sync_job_id"],
+        integrated_account_id=row["integrated_account_id"],
+        cron_expression=row["cron_expression"],
+        time_zone=row["time_zone"],
+        args=msgspec.json.decode(row["args"]),
+        error_handling=row["error_handling"],
+        enabled=row["enabled"],
+        next_run=row["next_run"],
+        last_run_id=row["last_run_id"],
+        last_problem=row["last_problem"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )

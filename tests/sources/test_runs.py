@@ -1,0 +1,252 @@
+"""What a run reads, in which order, and what becomes of errors."""
+
+from typing import Any
+
+import pytest
+
+from app.sources.contract import Json, ReadFailed, RecordError, Throttled
+from tests.sources.world import TIMETABLE, World, lecture, page, thing
+
+USERS = {"resource": "directory/users", "method": "list"}
+OF_EACH = {
+    "resource": "timetable",
+    "depends_on": "directory/users",
+    "query": {"user": "{{resources.directory.users.login}}"},
+    "persist": True,
+}
+
+
+async def test_what_is_persisted_is_the_users_timetable(world: World) -> None:
+    await world.add_users("alice", "bob")
+    world.source.give("alice", page(lecture("alice", "a1")), page(lecture("alice", "a2")))
+    world.source.give("bob", page(lecture("bob", "b1")))
+    run = await world.run(await world.job(), await world.account(), args={"users": ["alice", "bob"]})
+    assert (run.state, run.errors) == ("done", [])
+    assert (await world.uids("alice"), await world.uids("bob")) == (["a1", "a2"], ["b1"])
+    counts = run.counts
+    assert (counts.requests, counts.pages, counts.records) == (2, 3, 3)
+    assert (counts.users, counts.users_applied, counts.created) == (2, 2, 3)
+
+
+async def test_the_account_comes_decrypted(world: World) -> None:
+    world.source.give("alice", page())
+    await world.run(await world.job(), await world.account(), args={"users": ["alice"]})
+    account = world.source.accounts[0]
+    assert (account.base_url, account.credentials) == ("https://source.example/api", {"token": "s3cret"})
+    assert "s3cret" not in repr(account)
+
+
+async def test_a_loop_asks_once_for_each_element_with_its_type(world: World) -> None:
+    resource = {
+        "resource": "rooms",
+        "query": {"room": "{{args.rooms}}", "t": "n{{args.rooms}}"},
+        "loop_on": "rooms",
+    }
+    schema = {"properties": {"rooms": {"type": "array"}}}
+    world.source.script("rooms", page())
+    job = await world.job(resource, args_schema=schema)
+    await world.run(job, await world.account(), args={"rooms": [1, "two", {"n": 3}]})
+    asked = sorted(world.source.queries("rooms"), key=str)
+    assert asked == [
+        {"room": "two", "t": "ntwo"},
+        {"room": 1, "t": "n1"},
+        {"room": {"n": 3}, "t": 'n{"n":3}'},
+    ]
+
+
+async def test_a_child_is_read_for_each_object_of_its_parent(world: World) -> None:
+    await world.add_users("alice", "bob")
+    world.source.script("directory/users", page(thing("1", login="alice")), page(thing("2", login="bob")))
+    for username in ("alice", "bob"):
+        world.source.give(username, page(lecture(username, f"of {username}")))
+    run = await world.run(await world.job(OF_EACH, USERS, args_schema={}), await world.account())
+    assert (run.state, run.counts.requests) == ("done", 3)
+    assert await world.uids("bob") == ["of bob"]
+
+
+async def test_a_grandchild_sees_all_that_it_depends_on(world: World) -> None:
+    chain: list[dict[str, Json]] = [
+        {
+            "resource": "c",
+            "depends_on": "b",
+            "id": "{{resources.b.n}}",
+            "query": {"q": "{{resources.a.list.0}}"},
+        },
+        {"resource": "b", "depends_on": "a", "query": {"q": "{{resources.a.id}}"}},
+        {"resource": "a"},
+    ]
+    world.source.script("a", page(thing("A", list=["first"])))
+    world.source.script("b", page(thing("B1", n=1), thing("B2", n=2)))
+    world.source.script("c", page())
+    await world.run(await world.job(*chain, args_schema={}), await world.account())
+    asked = [(call.id, dict(call.query)) for call in world.source.calls if call.resource == "c"]
+    assert sorted(asked) == [(1, {"q": "first"}), (2, {"q": "first"})]
+
+
+async def test_an_argument_that_was_not_given_is_left_out_and_a_default_is_filled_in(world: World) -> None:
+    resource = {"resource": "a", "query": {"x": "{{args.x}}", "y": "{{args.y}}", "z": ["{{args.x}}", 1]}}
+    schema = {"properties": {"x": {"type": "string"}, "y": {"type": "integer", "default": 7}}}
+    world.source.script("a", page())
+    run = await world.run(await world.job(resource, args_schema=schema), await world.account())
+    assert run.args == {"y": 7}
+    assert world.source.queries("a") == [{"y": 7, "z": [None, 1]}]
+
+
+async def test_a_parents_object_without_the_field_is_an_error_of_its_own(world: World) -> None:
+    await world.add_users("bob")
+    world.source.script("directory/users", page(thing("1"), thing("2", login="bob")))
+    world.source.give("bob", page(lecture("bob", "b")))
+    run = await world.run(await world.job(USERS, OF_EACH, args_schema={}), await world.account())
+    assert run.state == "done"
+    assert [(error.kind, error.resource) for error in run.errors] == [("read", "timetable")]
+    assert "{{resources.directory.users.login}}" in run.errors[0].detail
+    assert await world.uids("bob") == ["b"]
+
+
+class TestWebhook:
+    async def test_what_is_not_persisted_goes_there_in_order(self, world: World) -> None:
+        world.source.script("a", page(*(thing(str(n)) for n in range(5))), page(thing("5")))
+        run = await world.run(await world.job({"resource": "a"}, args_schema={}), await world.account())
+        assert world.hook.names() == ["started", *["record"] * 6, "completed"]
+        assert [data["record"]["id"] for data in world.hook.data("record")] == list("012345")
+        assert run.counts.sent == 6
+        assert world.hook.data("completed")[0]["counts"]["records"] == 6
+
+    async def test_what_is_persisted_does_not(self, world: World) -> None:
+        world.source.give("alice", page(lecture("alice", "a")))
+        await world.run(await world.job(), await world.account(), args={"users": ["alice"]})
+        assert world.hook.names() == ["started", "completed"]
+
+    async def test_a_webhook_that_takes_nothing_fails_the_run_and_nothing_is_applied(
+        self, world: World
+    ) -> None:
+        await world.add_users("alice")
+        world.hook.refuse = "record"
+        world.source.give("alice", page(lecture("alice", "a")))
+        world.source.script("a", page(thing("1")))
+        job = await world.job(TIMETABLE, {"resource": "a"})
+        run = await world.run(job, await world.account(), args={"users": ["alice"]})
+        assert (run.state, run.detail) == (
+            "failed",
+            "The webhook answers with HTTP status 500. It was tried 8 times.",
+        )
+        assert await world.uids("alice") == []
+
+
+class TestErrors:
+    """error_handling: what happens when a request fails, or a record cannot be mapped."""
+
+    @pytest.fixture
+    def bad(self, world: World) -> World:
+        error = RecordError(place="page 1, record 2", detail="It has no start.")
+        world.source.script("a", page(thing("1"), errors=[error]), page(thing("2")))
+        world.source.script("b", ReadFailed("It answers with HTTP status 500."))
+        world.source.script("c", page(thing("3")))
+        return world
+
+    async def run(self, world: World, error_handling: str) -> Any:
+        job = await world.job(*({"resource": name} for name in "abc"), args_schema={})
+        return await world.run(job, await world.account(), error_handling=error_handling)
+
+    async def test_ignore_goes_on_and_tells_of_each(self, bad: World) -> None:
+        run = await self.run(bad, "ignore")
+        assert run.state == "done"
+        assert [(error.kind, error.resource, error.place, error.detail) for error in run.errors] == [
+            ("record", "a", "a, page 1, record 2", "It has no start."),
+            ("read", "b", "b", "It answers with HTTP status 500."),
+        ]
+        assert (run.counts.record_errors, run.counts.read_errors, run.counts.errors) == (1, 1, 2)
+        assert [len(data["errors"]) for data in bad.hook.data("record_error")] == [1, 1]
+        assert [data["record"]["id"] for data in bad.hook.data("record")] == ["1", "2", "3"]
+
+    async def test_batch_goes_on_and_tells_of_all_together(self, bad: World) -> None:
+        run = await self.run(bad, "batch")
+        assert run.state == "done"
+        [data] = bad.hook.data("record_error")
+        assert [error["resource"] for error in data["errors"]] == ["a", "b"]
+
+    async def test_fail_fast_ends_with_the_first(self, bad: World) -> None:
+        run = await self.run(bad, "fail_fast")
+        assert (run.state, run.detail) == ("failed", "a, page 1, record 2: It has no start.")
+        assert {call.resource for call in bad.source.calls} == {"a"}
+        assert bad.hook.names()[-1] == "failed"
+
+    async def test_fail_fast_applies_nothing(self, world: World) -> None:
+        await world.add_users("alice", "bob")
+        world.source.give("alice", page(lecture("alice", "a")))
+        world.source.give("bob", ReadFailed("No."))
+        run = await world.run(
+            await world.job(),
+            await world.account(),
+            args={"users": ["alice", "bob"]},
+            error_handling="fail_fast",
+        )
+        assert run.state == "failed"
+        assert await world.uids("alice") == []
+
+    async def test_a_run_of_which_no_request_succeeds_has_failed(self, world: World) -> None:
+        world.source.give("alice", ReadFailed("It answers with HTTP status 401."))
+        run = await world.run(await world.job(), await world.account(), args={"users": ["alice"]})
+        assert run.state == "failed"
+        assert run.detail == (
+            "No request succeeded; the first: timetable, users[0]: It answers with HTTP status 401."
+        )
+
+    async def test_a_bug_in_an_integration_fails_the_run_alone(self, world: World) -> None:
+        world.source.give("alice", ZeroDivisionError("a person's text"))
+        run = await world.run(await world.job(), await world.account(), args={"users": ["alice"]})
+        assert run.state == "failed"
+        assert run.detail == "Something went wrong on our side; the log of the service says where."
+
+    async def test_of_very_many_errors_the_first_are_listed_and_all_counted(self, world: World) -> None:
+        errors = [RecordError(place=f"record {n}", detail="No.") for n in range(1_500)]
+        world.source.script("a", page(errors=errors))
+        run = await world.run(await world.job({"resource": "a"}, args_schema={}), await world.account())
+        assert (run.counts.errors, len(run.errors)) == (1_500, 100)
+        assert await world.pool.fetchval("SELECT count(*) FROM sync_job_run_errors") == 1_000
+
+
+class TestThrottling:
+    async def test_a_throttled_request_is_made_again_when_the_source_wants(self, world: World) -> None:
+        await world.add_users("alice")
+        until = world.clock().replace(hour=9)
+        tries: list[object] = []
+
+        async def throttle() -> None:
+            if not tries:
+                tries.append(world.clock())
+                raise Throttled("Too many requests.", until)
+
+        async def time_passes() -> None:
+            tries.append(world.clock())
+
+        world.source.give("alice", throttle, page(lecture("alice", "a")))
+        job, account = await world.job(), await world.account()
+        world.config = world.config  # the default: it waits 15 minutes at most
+        world.clock.set(until.replace(minute=0))
+        world.clock.advance(minutes=-10)
+        begun = await world.begin(job, account, args={"users": ["alice"]})
+
+        original = world.hook.send
+
+        async def send(event: Any, data: Any) -> None:
+            await original(event, data)
+            if event == "rate_limited":
+                world.clock.set(until)
+
+        world.hook.send = send  # type: ignore[method-assign]
+        await world.runner().run_until_idle()
+        from app.sources import runs
+
+        run = await runs.find(world.pool, begun.id)
+        assert run.state == "done"
+        assert await world.uids("alice") == ["a"]
+        assert world.hook.data("rate_limited") == [{"until": "2026-09-01T09:00:00Z"}]
+
+    async def test_a_rest_that_is_too_long_is_a_failure(self, world: World) -> None:
+        far = world.clock().replace(hour=23)
+        world.source.give("alice", Throttled("Too many requests.", far))
+        run = await world.run(await world.job(), await world.account(), args={"users": ["alice"]})
+        assert run.state == "failed"
+        assert "900 seconds (sources.max_wait_seconds)" in (run.detail or "")
+        assert len(world.source.calls) == 1
