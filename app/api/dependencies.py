@@ -11,6 +11,7 @@ from app.clock import Clock
 from app.config import Config
 from app.database.types import Pool
 from app.provisioning.watching import RunWatcher
+from app.sources.contract import Integration
 from providers.contract import Adapter
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "InjectedCaller",
     "InjectedClock",
     "InjectedConfig",
+    "InjectedIntegrations",
     "InjectedPool",
     "InjectedWatcher",
 ]
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     InjectedCaller: TypeAlias = Caller
     InjectedClock: TypeAlias = Clock
     InjectedConfig: TypeAlias = Config
+    InjectedIntegrations: TypeAlias = Mapping[str, Integration]
     InjectedPool: TypeAlias = Pool
     InjectedWatcher: TypeAlias = RunWatcher
 else:
@@ -36,5 +39,6 @@ else:
     InjectedCaller = NamedDependency[SkipValidation[Any]]
     InjectedClock = NamedDependency[SkipValidation[Any]]
     InjectedConfig = NamedDependency[SkipValidation[Any]]
+    InjectedIntegrations = NamedDependency[SkipValidation[Any]]
     InjectedPool = NamedDependency[SkipValidation[Any]]
     InjectedWatcher = NamedDependency[SkipValidation[Any]]

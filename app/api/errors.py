@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -12,6 +13,7 @@ from litestar.types import ExceptionHandlersMap
 
 from app.errors import Problem, RoosterError
 from app.provisioning.runs import ActiveRun
+from app.sources.jobs import ActiveJobRun
 
 __all__ = ["V0_PREFIX", "ProblemDetails", "V0Error", "exception_handlers"]
 
@@ -37,7 +39,7 @@ class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     detail: str
     problems: tuple[Problem, ...] = ()
     """Everything that is wrong with the input, where it is more than one thing."""
-    run: int | None = None
+    run: int | UUID | None = None
     """The run that is in the way."""
 
 
@@ -80,7 +82,7 @@ def _answer(
     detail: str,
     *,
     problems: tuple[Problem, ...] = (),
-    run: int | None = None,
+    run: int | UUID | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response[Any]:
     if f"{request.scope['path']}/".startswith(f"{V0_PREFIX}/"):
@@ -98,7 +100,7 @@ def _answer(
 
 
 def _rooster_error(request: Request[Any, Any, Any], error: RoosterError) -> Response[Any]:
-    run = error.run if isinstance(error, ActiveRun) else None
+    run = error.run if isinstance(error, ActiveRun | ActiveJobRun) else None
     return _answer(request, error.status, error.code, error.message, problems=error.problems, run=run)
 
 
