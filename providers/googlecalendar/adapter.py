@@ -7,6 +7,7 @@ from googleapiclient.http import HttpRequest
 
 from providers.contract import (
     Calendar,
+    Changes,
     Clock,
     Mailbox,
     Operation,
@@ -20,15 +21,21 @@ from providers.contract import (
 )
 from providers.googlecalendar import outcomes
 from providers.googlecalendar.calendars import Calendars
+from providers.googlecalendar.changes import changes
 from providers.googlecalendar.client import BATCH, CALENDAR, Client
 from providers.googlecalendar.replies import Answer, Reply
-from providers.googlecalendar.resources import FIELDS, CalendarEntry, EventResource, Page, read
+from providers.googlecalendar.resources import (
+    FIELDS,
+    LARGEST_PAGE,
+    CalendarEntry,
+    EventResource,
+    Page,
+    read,
+)
 from providers.googlecalendar.writes import Writes
 from providers.marker import ATTEMPT, INSTANCE
 
 __all__ = ["GoogleAdapter"]
-
-LARGEST_PAGE = 2500
 
 
 class GoogleAdapter:
@@ -95,6 +102,9 @@ class GoogleAdapter:
     async def list(self, mailbox: Mailbox, instance: str) -> AsyncIterator[RemoteEvent]:
         async for event in self._search(mailbox, instance, f"{INSTANCE}={instance}"):
             yield event
+
+    def changes(self, mailbox: Mailbox, instance: str, since: str | None) -> AsyncIterator[Changes]:
+        return changes(self._client, self._clock, mailbox, instance, since)
 
     async def calendars(self, mailbox: Mailbox, instance: str) -> Sequence[Calendar]:
         return await self._calendars(mailbox, instance).list()

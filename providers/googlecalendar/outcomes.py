@@ -27,6 +27,7 @@ __all__ = [
     "moved_on",
     "not_found",
     "reason_of",
+    "refuses_state",
     "written",
 ]
 
@@ -110,6 +111,14 @@ def missing(reply: Reply) -> TypeGuard[Answer]:
     if reply.status in (404, 410):
         return "error" in reply.body
     return reply.ok and reply.body.get("status") == "cancelled"
+
+
+def refuses_state(reply: Reply) -> bool:
+    """Whether a read was refused for its synchronization token: too old, or none that Google knows.
+
+    Nothing else in such a read is ever different, so that a 400 is about the token too.
+    """
+    return isinstance(reply, Answer) and reply.status in (400, 410) and "error" in reply.body
 
 
 def lacks_marker(reply: Reply) -> bool:

@@ -10,13 +10,26 @@ from providers.googlecalendar import descriptions, presentation
 from providers.googlecalendar.replies import Answer
 from providers.marker import from_strings
 
-__all__ = ["CATEGORIES", "FIELDS", "CalendarEntry", "CalendarList", "EventResource", "Page", "Time", "read"]
+__all__ = [
+    "CATEGORIES",
+    "FIELDS",
+    "LARGEST_PAGE",
+    "CalendarEntry",
+    "CalendarList",
+    "EventResource",
+    "Page",
+    "Time",
+    "read",
+]
 
 FIELDS = (
     "id,etag,status,summary,location,description,start,end,transparency,visibility,source,"
     "extendedProperties/private"
 )
 """The fields of an event that Rooster reads: those that it owns, and its marker."""
+
+LARGEST_PAGE = 2500
+"""As many events as Google gives at once."""
 
 CATEGORIES = "RoosterCategories"
 """Google has no categories. They are kept, as a JSON list, in a private property of this name."""
@@ -110,10 +123,11 @@ class EventResource(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Page(msgspec.Struct, frozen=True, rename="camel"):
-    """One page of events."""
+    """One page of events. The last one of a whole calendar has ``next_sync_token``."""
 
     items: tuple[EventResource, ...] = ()
     next_page_token: str | None = None
+    next_sync_token: str | None = None
 
 
 class CalendarEntry(msgspec.Struct, frozen=True, rename="camel"):

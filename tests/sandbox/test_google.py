@@ -387,7 +387,8 @@ async def test_private_properties_find_events_that_have_all_of_them(google):
         assert await google.refused(request) == (400, "invalid")
 
 
-async def test_pages_hold_every_event_once_though_one_is_deleted_meanwhile(google):
+@pytest.mark.parametrize("deleted", ["event0", "event1"])
+async def test_pages_hold_every_event_once_though_one_is_deleted_meanwhile(google, deleted):
     for number in range(5):
         await google.insert(id=f"event{number}")
     request, ids = google.events.list(**PRIMARY, maxResults=2), []
@@ -395,7 +396,7 @@ async def test_pages_hold_every_event_once_though_one_is_deleted_meanwhile(googl
         page = await google.run(request)
         ids += [item["id"] for item in page["items"]]
         if len(ids) == 2:
-            await google.delete("event0")
+            await google.delete(deleted)
         request = google.events.list_next(request, page)
     assert ids == [f"event{number}" for number in range(5)]
 
@@ -440,6 +441,16 @@ async def test_sync_token_gives_what_has_changed_since_deletions_included(google
         ("event3", "confirmed"),
     ]
     assert (await google.page(syncToken=changes["nextSyncToken"]))["items"] == []
+
+
+async def test_sync_token_tells_of_what_changed_while_the_pages_were_read(google):
+    for number in range(3):
+        await google.insert(id=f"event{number}")
+    first = await google.page(maxResults=2)
+    await google.delete("event0")
+    last = await google.page(maxResults=2, pageToken=first["nextPageToken"])
+    changes = await google.page(syncToken=last["nextSyncToken"])
+    assert [(item["id"], item["status"]) for item in changes["items"]] == [("event0", "cancelled")]
 
 
 async def test_sync_token_that_is_no_good_asks_for_a_full_synchronization(google):

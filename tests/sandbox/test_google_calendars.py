@@ -162,6 +162,8 @@ async def test_sync_token_tells_of_its_own_calendar_alone(google):
     await google.run(google.events.insert(calendarId=made["id"], body=event(id="there1")))
     changes = await google.run(google.events.list(calendarId=made["id"], syncToken=token))
     assert [item["id"] for item in changes["items"]] == ["there1"]
+    elsewhere = google.events.list(calendarId="primary", syncToken=token)
+    assert await google.refused(elsewhere) == (410, "fullSyncRequired")
 
 
 async def test_fault_expired_state_asks_for_a_full_synchronization(control, google):

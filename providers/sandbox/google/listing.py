@@ -5,6 +5,7 @@ https://developers.google.com/workspace/calendar/api/guides/sync
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,12 +38,14 @@ def list_events(book: Calendar, query: dict[str, Any], entry: dict[str, Any]) ->
     _check_bounds(query)
     mailbox = book.mailbox
     wanted = {side: _constraints(query, side) for side in ("private", "shared")}
-    since = _since(mailbox, query)
+    since = _since(mailbox, query, entry["id"])
     found = [event for event in book.events() if _matches(event, query, wanted, since)]
     if query.get("singleEvents") and any("recurrence" in event for event in found):
         raise ApiError(501, "notImplemented", "The sandbox does not expand recurring events.")
     found = _ordered(found, query)
-    start = _position(found, query["pageToken"]) if "pageToken" in query else 0
+    serial, start = mailbox.serial, 0
+    if "pageToken" in query:
+        serial, start = _position(found if "orderBy" in query else book.events(), found, query["pageToken"])
     size = min(query.get("maxResults", DEFAULT_PAGE), LARGEST_PAGE)
     page = found[start : start + size]
     answer: dict[str, Any] = {
@@ -57,9 +60,10 @@ def list_events(book: Calendar, query: dict[str, Any], entry: dict[str, Any]) ->
         "items": [resource(event) for event in page],
     }
     if start + size < len(found):
-        answer["nextPageToken"] = _encode(page[-1]["id"])
+        answer["nextPageToken"] = _encode(f"{serial} {page[-1]['id']}")
     elif not any(name in query for name in _NOT_WITH_SYNC_TOKEN):
-        answer["nextSyncToken"] = _encode(f"serial {mailbox.serial}")
+        # From when the first page was asked for: what changed on pages that had been given is told next time.
+        answer["nextSyncToken"] = _encode(f"serial {serial} {entry['id']}")
     return answer
 
 
@@ -82,7 +86,7 @@ def _decode(token: str) -> str:
     return urlsafe_b64decode(token.encode()).decode()
 
 
-def _since(mailbox: SandboxMailbox, query: dict[str, Any]) -> int | None:
+def _since(mailbox: SandboxMailbox, query: dict[str, Any], calendar: str) -> int | None:
     """The serial that an incremental synchronization starts from."""
     if "syncToken" not in query:
         return None
@@ -90,23 +94,30 @@ def _since(mailbox: SandboxMailbox, query: dict[str, Any]) -> int | None:
         if name in query:
             raise invalid(f"Sync token cannot be used together with {name}.", "syncToken")
     try:
-        word, _, serial = _decode(query["syncToken"]).partition(" ")
-        if word == "serial" and int(serial) <= mailbox.serial:
+        word, serial, of = _decode(query["syncToken"]).split(" ")
+        if (word, of) == ("serial", calendar) and int(serial) <= mailbox.serial:
             return int(serial)
     except ValueError:
         pass
     raise full_sync_required()
 
 
-def _position(found: list[Native], token: str) -> int:
-    """Pages start after an event, not at a number: deletions between two pages hide nothing."""
+def _position(order: Iterable[Native], found: list[Native], token: str) -> tuple[int, int]:
+    """The serial at the first page, and where in ``found`` the next one starts.
+
+    That is after an event, not at a number: deletions between two pages hide nothing. ``order`` holds that
+    event, and those that are found in their order.
+    """
     try:
-        after = _decode(token)
+        serial, _, after = _decode(token).partition(" ")
+        first_serial = int(serial)
     except ValueError:
         raise invalid("Invalid page token value.", "pageToken") from None
-    for index, event in enumerate(found):
+    given: set[str] = set()
+    for event in order:
+        given.add(event["id"])
         if event["id"] == after:
-            return index + 1
+            return first_serial, sum(event["id"] in given for event in found)
     raise invalid("Invalid page token value.", "pageToken")
 
 
