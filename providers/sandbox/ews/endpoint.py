@@ -11,6 +11,7 @@ from lxml import etree
 from providers.sandbox.ews import faults, grammar, identifiers, operations, schemas
 from providers.sandbox.ews.access import Caller, caller
 from providers.sandbox.ews.soap import (
+    MESSAGES,
     TYPES,
     Envelope,
     ResponseError,
@@ -25,6 +26,7 @@ from providers.sandbox.state import Fault, State
 
 __all__ = ["Endpoint"]
 
+_SYNC_STATE = f"{{{MESSAGES}}}SyncState"
 _UNAVAILABLE = "<html><head><title>Service Unavailable</title></head><body>HTTP Error 503.</body></html>"
 
 
@@ -85,7 +87,8 @@ class Endpoint:
             operation,
             _mailbox_address(asking, envelope.body),
             len(operations.item_elements(envelope.body)),
-            asking.impersonated is not None,
+            impersonating=asking.impersonated is not None,
+            shows_state=operation == "SyncFolderItems" and bool(envelope.body.findtext(_SYNC_STATE)),
         )
         call = operations.Call(caller=asking, body=envelope.body, plan=plan)
         if plan.fault is not None:
@@ -118,6 +121,11 @@ class Endpoint:
             case "slow":
                 await self._state.sleep(float(fault.options.get("delay", 5)))
                 return self._answer(call)
+        match fault.options.get("shape"):
+            case "document":
+                return _cut_document(self._answer(call))
+            case "page":
+                return _cut_page(self._answer(call))
         return await _half(request, self._answer(call))
 
     def _check(self, operation: str, envelope: Envelope) -> None:
@@ -171,3 +179,19 @@ async def _half(request: web.Request, answer: web.Response) -> web.StreamRespons
     await response.write(body[: len(body) // 2])
     cut_connection(request)
     return response
+
+
+def _cut_document(answer: web.Response) -> web.Response:
+    """A complete HTTP answer with the first half of a document."""
+    assert answer.text is not None
+    return web.Response(text=answer.text[: len(answer.text) // 2], content_type="text/xml", charset="utf-8")
+
+
+def _cut_page(answer: web.Response) -> web.Response:
+    """The same page without the second half of its items."""
+    assert isinstance(answer.body, bytes)
+    root = etree.fromstring(answer.body)
+    for items in root.iter(f"{{{TYPES}}}Items"):
+        del items[len(items) // 2 :]
+    cut = etree.tostring(root, xml_declaration=True, encoding="utf-8")
+    return web.Response(body=cut, content_type="text/xml", charset="utf-8")

@@ -4,8 +4,14 @@
 ``fault`` (HTTP 500 with a SOAP fault ErrorServerBusy; the default), ``connections`` (the same with
 ErrorExceededConnectionCount) and ``items`` (HTTP 200, this item and the ones after it are
 ErrorServerBusy). With ``retry_after`` they carry Retry-After or
-BackOffMilliseconds, without it they do not say. ``partial`` takes ``n``, the number of items that are
-done. ``deny`` takes ``code``, any response code, and ``gone`` takes ``what``: event, calendar, mailbox.
+BackOffMilliseconds, without it they do not say.
+
+``partial`` takes ``n``, the number of items that are done. Of a request with one item it sends half of the
+answer; with the ``shape`` ``document`` a whole answer whose XML breaks off, with ``page`` a page that lacks
+its second half and still says that it is the last.
+
+``expired_state`` meets a SyncFolderItems that shows a state, and no other request. ``deny`` takes ``code``,
+any response code, and ``gone`` takes ``what``: event, calendar, mailbox.
 """
 
 import msgspec
@@ -66,15 +72,28 @@ class Plan(msgspec.Struct, kw_only=True):
             raise self.refusals[index]
 
 
-def plan(state: State, operation: str, mailbox: str | None, items: int, impersonating: bool) -> Plan:
+def plan(
+    state: State,
+    operation: str,
+    mailbox: str | None,
+    items: int,
+    *,
+    impersonating: bool,
+    shows_state: bool = False,
+) -> Plan:
     """Ask for the faults that meet this request and its items.
 
     A fault that names the protocol's operation (CreateItem) or none counts requests; one that names
-    what is done to an item (create, update, delete, read) counts items. Raises ``SoapFault``.
+    what is done to an item (create, update, delete, read) counts items. ``shows_state``: the request asks
+    what has changed since a state. Raises ``SoapFault``.
     """
     verb = ITEM_OPERATIONS.get(operation)
     result = Plan()
     fault = state.faults.take("ews", operation, mailbox)
+    if fault is not None and fault.fault == "expired_state":
+        if shows_state:
+            result.refusals[0] = _expired()
+        return result
     if fault is not None:
         _play(result, fault, range(items), verb, items, impersonating)
         return result
@@ -82,7 +101,9 @@ def plan(state: State, operation: str, mailbox: str | None, items: int, imperson
         if all(fault.operation != verb for fault in state.faults.active):
             break
         fault = state.faults.take("ews", verb or operation, mailbox)
-        if fault is not None:
+        if fault is not None and fault.fault == "expired_state":
+            result.refusals |= {index: _expired()} if shows_state else {}
+        elif fault is not None:
             _play(result, fault, range(index, index + 1), verb, items, impersonating)
             if result.fault is not None or result.limit is not None:
                 break
@@ -129,6 +150,10 @@ def _refusal(fault: Fault, verb: str | None) -> ResponseError:
     if what == "calendar":
         return ResponseError("ErrorFolderNotFound", "The specified folder could not be found in the store.")
     return ResponseError("ErrorNonExistentMailbox", "The SMTP address has no mailbox associated with it.")
+
+
+def _expired() -> ResponseError:
+    return ResponseError("ErrorInvalidSyncStateData", "Synchronization state data is corrupt or not valid.")
 
 
 def _back_off(fault: Fault | None) -> dict[str, str]:

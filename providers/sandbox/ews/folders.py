@@ -121,10 +121,11 @@ def create(caller: Caller, body: etree._Element, element: etree._Element) -> str
     parent_id = body.find(f"{_M}ParentFolderId")
     assert parent_id is not None
     mailbox, parent = caller.folder(parent_id[0])
-    if element.tag != f"{_T}CalendarFolder":
-        raise ResponseError("ErrorInvalidOperation", "The sandbox keeps calendars that are made, no others.")
-    if element.findtext(f"{_T}FolderClass") not in (None, "IPF.Appointment"):
+    folder_class = element.findtext(f"{_T}FolderClass")
+    if element.tag == f"{_T}CalendarFolder" and folder_class not in (None, "IPF.Appointment"):
         raise ResponseError("ErrorNoFolderClassOverride", "The folder class of a calendar is given.")
+    if element.tag != f"{_T}CalendarFolder" and folder_class != "IPF.Appointment":
+        raise ResponseError("ErrorInvalidOperation", "The sandbox keeps calendars that are made, no others.")
     calendar = hierarchy.add_calendar(
         mailbox,
         element.findtext(f"{_T}DisplayName") or "",
@@ -140,7 +141,7 @@ def update(caller: Caller, body: etree._Element, element: etree._Element) -> str
     if folder.distinguished:
         raise ResponseError("ErrorInvalidOperation", "The sandbox does not change the folders of a mailbox.")
     for change in element[1]:
-        if local(change) != "SetFolderField" or change[1].tag != f"{_T}CalendarFolder":
+        if local(change) != "SetFolderField":
             raise ResponseError("ErrorInvalidOperation", "The sandbox sets fields of calendars, no more.")
         value = change[1][0]
         if path_of(change[0]) == "folder:DisplayName":

@@ -59,6 +59,7 @@ _CONTAINERS = {
     "ConvertId": "SourceIds",
 }
 _EMPTY_ITEMS = "<m:Items/>"
+_NO_STATE = "<m:SyncState/><m:IncludesLast{0}InRange>true</m:IncludesLast{0}InRange>"
 
 
 def item_elements(body: etree._Element) -> list[etree._Element]:
@@ -264,13 +265,13 @@ _HANDLERS: dict[str, tuple[_Handler, str]] = {
     "CopyItem": (_copy, _EMPTY_ITEMS),
     "MoveItem": (_move, _EMPTY_ITEMS),
     "FindItem": (_asking(find_in_folder), ""),
-    "SyncFolderItems": (_asking(sync_items), ""),
+    "SyncFolderItems": (_asking(sync_items), _NO_STATE.format("Item")),
     "GetFolder": (_asking(folders.get), "<m:Folders/>"),
     "FindFolder": (_asking(folders.root_folder), ""),
     "CreateFolder": (_asking(folders.create), "<m:Folders/>"),
     "UpdateFolder": (_asking(folders.update), "<m:Folders/>"),
     "DeleteFolder": (_asking(folders.delete), ""),
-    "SyncFolderHierarchy": (_asking(folders.sync), ""),
+    "SyncFolderHierarchy": (_asking(folders.sync), _NO_STATE.format("Folder")),
     "GetUserConfiguration": (_asking(configurations.get), ""),
     "CreateUserConfiguration": (_asking(configurations.create), ""),
     "UpdateUserConfiguration": (_asking(configurations.update), ""),
@@ -279,4 +280,4 @@ _HANDLERS: dict[str, tuple[_Handler, str]] = {
     "ResolveNames": (_resolve_names, ""),
     "ConvertId": (_convert_id, ""),
 }
-"""Each operation, and what the schema requires in its response messages even after an error."""
+"""Each operation, and what its response messages hold even after an error."""

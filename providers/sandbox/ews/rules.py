@@ -249,14 +249,16 @@ ELEMENTS = {
     "ProposedEnd": "=datetime",
     **dict.fromkeys([kind for kind in re.findall(r"\w+", _KINDS) if kind != "CalendarItem"], "..."),
     # folders and configurations
+    "Folder": "FolderId? ParentFolderId? FolderClass? DisplayName? TotalCount? ChildFolderCount?"
+    " ExtendedProperty* ManagedFolderInformation? EffectiveRights? PolicyTag? ArchiveTag? ReplicaList?"
+    " PermissionSet? UnreadCount?",
     "CalendarFolder": "FolderId? ParentFolderId? FolderClass? DisplayName? TotalCount? ChildFolderCount?"
     " ExtendedProperty* ManagedFolderInformation? EffectiveRights? PolicyTag? ArchiveTag? ReplicaList?"
     " SharingEffectiveRights? PermissionSet?",
     **dict.fromkeys(("FolderClass", "DisplayName"), "=any"),
-    **dict.fromkeys(("TotalCount", "ChildFolderCount"), "=int"),
+    **dict.fromkeys(("TotalCount", "ChildFolderCount", "UnreadCount"), "=int"),
     **dict.fromkeys(
         (
-            "Folder",
             "ContactsFolder",
             "SearchFolder",
             "TasksFolder",

@@ -85,6 +85,11 @@ class Answer:
         return [element.text for element in self.all(".//m:ResponseCode")]
 
     @property
+    def state(self) -> str:
+        """The SyncState."""
+        return str(self.find(".//m:SyncState").text)
+
+    @property
     def ids(self) -> list[tuple[str, str]]:
         """Id and change key of every item."""
         return [(one.get("Id"), one.get("ChangeKey")) for one in self.all(".//t:ItemId")]
@@ -198,6 +203,18 @@ class Exchange:
             f'<m:FindItem Traversal="Shallow"><m:ItemShape><t:BaseShape>{shape}</t:BaseShape>{more}'
             f"</m:ItemShape>{page}{condition}{sort}<m:ParentFolderIds>{folder}</m:ParentFolderIds></m:FindItem>",
             header,
+        )
+
+    async def sync(
+        self, state: str = "", *, most: int = 512, paths: str = "", folder: str = CALENDAR, ignore: str = ""
+    ) -> Answer:
+        """SyncFolderItems since a state."""
+        more = f"<t:AdditionalProperties>{paths}</t:AdditionalProperties>" if paths else ""
+        since = f"<m:SyncState>{state}</m:SyncState>" if state else ""
+        return await self.call(
+            f"<m:SyncFolderItems><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape>{more}</m:ItemShape>"
+            f"<m:SyncFolderId>{folder}</m:SyncFolderId>{since}{ignore}"
+            f"<m:MaxChangesReturned>{most}</m:MaxChangesReturned></m:SyncFolderItems>"
         )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from lxml import etree
 
 from providers.sandbox.ews.faults import MAX_CONNECTIONS
 from providers.sandbox.state import Fault
@@ -84,6 +85,30 @@ async def test_half_an_answer(exchange: Exchange) -> None:
     with pytest.raises(aiohttp.ClientPayloadError):
         await exchange.create(lecture())
     assert subjects(exchange) == ["Lecture"]
+
+
+async def test_a_whole_answer_of_which_the_document_breaks_off(exchange: Exchange) -> None:
+    play(exchange, "partial", operation="CreateItem", times=1, shape="document")
+    with pytest.raises(etree.XMLSyntaxError):
+        await exchange.create(lecture())
+    assert subjects(exchange) == ["Lecture"]
+
+
+async def test_half_a_page_that_is_said_to_be_the_last(exchange: Exchange) -> None:
+    await exchange.create(*(lecture(name) for name in "abcd"))
+    play(exchange, "partial", operation="FindItem", times=1, shape="page")
+    answer = await exchange.find()
+    assert len(answer.ids) == 2
+    root = answer.find(".//m:RootFolder")
+    assert (root.get("TotalItemsInView"), root.get("IncludesLastItemInRange")) == ("4", "true")
+
+
+async def test_a_state_that_has_expired_meets_who_shows_one(exchange: Exchange) -> None:
+    first = await exchange.sync()
+    play(exchange, "expired_state", operation="SyncFolderItems", times=1)
+    assert (await exchange.sync(first.state)).codes == ["ErrorInvalidSyncStateData"]
+    play(exchange, "expired_state", operation="SyncFolderItems", times=1)
+    assert (await exchange.sync()).codes == ["NoError"]
 
 
 async def test_committed_and_then_the_connection_is_cut(exchange: Exchange) -> None:
