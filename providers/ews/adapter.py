@@ -7,7 +7,9 @@ from hashlib import sha256
 from typing import TypeVar
 from uuid import UUID
 
+from providers import contract
 from providers.contract import (
+    Changes,
     Clock,
     Mailbox,
     Operation,
@@ -18,18 +20,18 @@ from providers.contract import (
     RemoteEvent,
     always,
 )
+from providers.ews import folders
 from providers.ews.apply import apply
 from providers.ews.calendar import Calendar
+from providers.ews.changes import changes
 from providers.ews.colours import Colours
-from providers.ews.outcomes import FAILURES, no_right_to_write, read_outcome
+from providers.ews.outcomes import FAILURES, folder_outcome, no_right_to_write, read_outcome
 from providers.ews.session import CONNECTIONS, Endpoint
 from providers.marker import ATTEMPT, INSTANCE
 
 __all__ = ["EwsAdapter"]
 
 T = TypeVar("T")
-Page = Sequence[RemoteEvent]
-
 ATTEMPTS_A_SEARCH = 50
 """Values in one restriction; Exchange refuses restrictions that are too complex."""
 
@@ -77,7 +79,7 @@ class EwsAdapter:
         the same for all addresses of a mailbox, and stays when somebody is given another name. The
         primary address does not, and ResolveNames may find several people.
         """
-        calendar = self._calendar(address)
+        calendar = self._calendar(Mailbox(address=address, identity=""))
         try:
             folder = await self._run(address, calendar.folder)
         except FAILURES as failure:
@@ -92,30 +94,63 @@ class EwsAdapter:
     ) -> list[Outcome]:
         if len(operations) > self.batch:
             raise ValueError(f"{len(operations)} operations, where {self.batch} are the most")
-        calendar = self._calendar(mailbox.address, mailbox.calendar, permit)
+        calendar = self._calendar(mailbox, permit)
+        delegate = self._hidden(mailbox)
         return await self._run(
             mailbox.address,
-            lambda: apply(calendar, operations, self._clock, self._colours, delegate=self._delegate),
+            lambda: apply(calendar, operations, self._clock, self._colours, delegate=delegate),
         )
 
     async def find(self, mailbox: Mailbox, instance: str, attempts: Sequence[UUID]) -> list[RemoteEvent]:
         wanted = set(attempts)
         found: dict[str, RemoteEvent] = {}
-        calendar = self._calendar(mailbox.address)
+        calendar = self._calendar(mailbox)
         for start in range(0, len(attempts), ATTEMPTS_A_SEARCH):
             values = [attempt.hex for attempt in attempts[start : start + ATTEMPTS_A_SEARCH]]
-            async for page in self._pages(mailbox.address, calendar.find(ATTEMPT, values)):
+            async for page in self._pages(mailbox, calendar.find(ATTEMPT, values)):
                 for event in page:
                     if event.marker.instance == instance and event.marker.attempt in wanted:
                         found[event.id] = event
         return list(found.values())
 
     async def list(self, mailbox: Mailbox, instance: str) -> AsyncIterator[RemoteEvent]:
-        calendar = self._calendar(mailbox.address)
-        async for page in self._pages(mailbox.address, calendar.find(INSTANCE, [instance])):
+        calendar = self._calendar(mailbox)
+        async for page in self._pages(mailbox, calendar.find(INSTANCE, [instance])):
             for event in page:
                 if event.marker.instance == instance:  # Exchange compared without case
                     yield event
+
+    async def changes(self, mailbox: Mailbox, instance: str, since: str | None) -> AsyncIterator[Changes]:
+        pages = changes(self._calendar(mailbox), mailbox, instance, since)
+        async for page in self._pages(mailbox, pages):
+            yield page
+
+    async def calendars(self, mailbox: Mailbox, instance: str) -> Sequence[contract.Calendar]:
+        account = self._calendar(mailbox).account
+        try:
+            return await self._run(
+                mailbox.address, lambda: folders.calendars(account, instance, delegate=self._delegate)
+            )
+        except FAILURES as failure:
+            outcome = read_outcome(failure, self._clock, delegate=self._delegate)
+            raise ProviderError(outcome) from failure
+
+    async def make_calendar(
+        self, mailbox: Mailbox, instance: str, name: str, permit: Permit = always
+    ) -> contract.Calendar:
+        account = self._calendar(mailbox).account
+        return await self._change_folder(
+            mailbox, lambda: folders.make_calendar(account, instance, name, permit)
+        )
+
+    async def remove_calendar(self, mailbox: Mailbox, instance: str, permit: Permit = always) -> bool:
+        folder_id = mailbox.calendar
+        if folder_id is None:
+            return False
+        account = self._calendar(mailbox).account
+        return await self._change_folder(
+            mailbox, lambda: folders.remove_calendar(account, instance, folder_id, permit)
+        )
 
     async def close(self) -> None:
         """Let the requests that are under way end, send no more, and close the connections."""
@@ -124,19 +159,30 @@ class EwsAdapter:
         for endpoint in self._endpoints.values():
             endpoint.close()
 
-    def _calendar(self, address: str, folder_id: str | None = None, permit: Permit = always) -> Calendar:
-        return Calendar(address, self._endpoints[self.account(address)], self._access_type, folder_id, permit)
+    def _calendar(self, mailbox: Mailbox, permit: Permit = always) -> Calendar:
+        endpoint = self._endpoints[self.account(mailbox.address)]
+        return Calendar(mailbox.address, endpoint, self._access_type, mailbox.calendar, permit)
+
+    def _hidden(self, mailbox: Mailbox) -> bool:
+        """Whether a calendar that is not found may just not be shared: not so with one that we made."""
+        return self._delegate and mailbox.calendar is None
 
     async def _run(self, address: str, function: Callable[[], T]) -> T:
         threads = self._threads[self.account(address)]
         return await asyncio.get_running_loop().run_in_executor(threads, function)
 
-    async def _pages(self, address: str, pages: Iterator[Page]) -> AsyncIterator[Page]:
+    async def _change_folder(self, mailbox: Mailbox, function: Callable[[], T]) -> T:
+        try:
+            return await self._run(mailbox.address, function)
+        except FAILURES as failure:
+            raise ProviderError(folder_outcome(failure, self._clock)) from failure
+
+    async def _pages(self, mailbox: Mailbox, pages: Iterator[T]) -> AsyncIterator[T]:
         while True:
             try:
-                page = await self._run(address, lambda: next(pages, None))
+                page = await self._run(mailbox.address, lambda: next(pages, None))
             except FAILURES as failure:
-                outcome = read_outcome(failure, self._clock, delegate=self._delegate)
+                outcome = read_outcome(failure, self._clock, delegate=self._hidden(mailbox))
                 raise ProviderError(outcome) from failure
             if page is None:
                 return

@@ -35,6 +35,9 @@ __all__ = ["Calendar", "Folder", "default_calendar", "good"]
 PAGE = 250
 """Items that one FindItem with a restriction returns."""
 
+CONTENTS = 2 * PAGE
+"""Items whose content one GetItem reads, or a few more."""
+
 MAX_PASSES = 20
 """How often a calendar that changes while it is read is read anew."""
 
@@ -77,7 +80,7 @@ class Calendar:
     ) -> None:
         self.account = MailboxAccount(address, endpoint, access_type)
         self.permit = permit
-        self._folder = FolderId(id=folder_id) if folder_id else default_calendar(address)
+        self.folder_id = FolderId(id=folder_id) if folder_id else default_calendar(address)
 
     def folder(self) -> Folder:
         """The folder itself, which proves that it is there and can be seen.
@@ -87,7 +90,7 @@ class Calendar:
         about rights is taken to allow them.
         """
         content = self.account.post(
-            GetFolder, folders=[self._folder], additional_fields=[_EFFECTIVE_RIGHTS], shape=ID_ONLY
+            GetFolder, folders=[self.folder_id], additional_fields=[_EFFECTIVE_RIGHTS], shape=ID_ONLY
         )
         (answer,) = good(read(content, "GetFolder", 1))
         folder = answer.message.find(f"{{{MNS}}}Folders/*")
@@ -106,7 +109,7 @@ class Calendar:
             CreateItem,
             self.permit,
             items=items,
-            folder=self._folder,
+            folder=self.folder_id,
             message_disposition=SAVE_ONLY,
             send_meeting_invitations=SEND_TO_NONE,
         )
@@ -167,23 +170,27 @@ class Calendar:
         for _ in range(MAX_PASSES):
             offset: int | None = 0
             items, totals, vanished = 0, set(), False
+            fresh: dict[str, FoundItem] = {}
             while offset is not None:
                 page = self._page(restriction, offset)
-                fresh = [event for event in page.events if event.id not in seen]
-                events = self._with_content(fresh)
-                # Gone, or not to be read any more: the next pass will tell which.
-                vanished |= len(events) < len(fresh)
-                seen.update(event.id for event in events)
-                if events:
-                    yield events
+                fresh |= {event.id: event for event in page.events if event.id not in seen}
                 items += page.items
                 totals.add(page.total)
                 offset = page.next_offset
+                if offset is not None and len(fresh) < CONTENTS:
+                    continue
+                events = self.with_content(list(fresh.values()))
+                # Gone, or not to be read any more: the next pass will tell which.
+                vanished |= len(events) < len(fresh)
+                seen.update(event.id for event in events)
+                fresh = {}
+                if events:
+                    yield events
             if totals == {items} and not vanished:
                 return
         raise Malformed("the calendar keeps changing while it is read")
 
-    def _with_content(self, events: Sequence[FoundItem]) -> list[RemoteEvent]:
+    def with_content(self, events: Sequence[FoundItem]) -> list[RemoteEvent]:
         """The events with what they hold, without those that are not found any more.
 
         FindItem cannot tell: it gives no bodies, and 255 characters of any text.
@@ -202,7 +209,7 @@ class Calendar:
     def _page(self, restriction: AnyOf, offset: int) -> _Page:
         content = self.account.post(
             FindItem,
-            folders=[self._folder],
+            folders=[self.folder_id],
             additional_fields=MARKER_FIELDS,
             restriction=restriction,
             order_fields=[_OLDEST_FIRST],

@@ -16,6 +16,8 @@ __all__ = [
     "FAILURES",
     "Failure",
     "calendar_outcome",
+    "folder_gone",
+    "folder_outcome",
     "is_conflict",
     "item_outcome",
     "no_right_to_write",
@@ -64,7 +66,9 @@ MAILBOX_GONE = {
     "ErrorInvalidSmtpAddress": "This is not the address of a mailbox.",
     "ErrorInvalidMailbox": "This is not the address of a mailbox.",
 }
-CALENDAR_GONE = {"ErrorFolderNotFound", "ErrorSavedItemFolderNotFound"}
+CALENDAR_GONE = {"ErrorFolderNotFound", "ErrorSavedItemFolderNotFound", "ErrorSyncFolderNotFound"}
+NO_ID = {"ErrorInvalidId", "ErrorInvalidIdEmpty", "ErrorInvalidIdMalformed", "ErrorInvalidFolderId"}
+"""Of an id that is none: where a calendar is named, one of another mailbox or another server."""
 NO_ACCESS = {
     "ErrorAccessDenied": "The service account may not do this in this mailbox. Grant it access.",
     "ErrorCreateItemAccessDenied": "The service account may not create events in this calendar. "
@@ -136,13 +140,26 @@ def write_outcome(failure: Failure, clock: Clock) -> Outcome:
 
 def read_outcome(failure: Failure, clock: Clock, *, delegate: bool) -> Refused | Throttled | Gone | Unknown:
     """Why the calendar could not be read. With delegate access, "not found" means "not for you"."""
-    outcome = calendar_outcome(_failure_outcome(failure, clock), delegate=delegate)
+    return _not_done(calendar_outcome(_failure_outcome(failure, clock), delegate=delegate))
+
+
+def folder_outcome(failure: Failure, clock: Clock) -> Refused | Throttled | Gone | Unknown:
+    """Why a calendar could not be made or removed."""
+    return _not_done(calendar_outcome(write_outcome(failure, clock), delegate=False))
+
+
+def _not_done(outcome: Outcome) -> Refused | Throttled | Gone | Unknown:
     assert not isinstance(outcome, Done)
     return outcome
 
 
 def calendar_outcome(outcome: Outcome, *, delegate: bool) -> Outcome:
-    """The outcome, where no event was named and "not found" can only be the calendar itself."""
+    """The outcome, where no event was named and "not found" can only be the calendar itself.
+
+    ``delegate``: for the default calendar by delegate access, which shows nothing of what is not shared.
+    """
+    if isinstance(outcome, Refused) and outcome.code in NO_ID:
+        outcome = Gone(what="calendar", code=outcome.code, reason=outcome.reason)
     if not isinstance(outcome, Gone) or outcome.what == "mailbox":
         return outcome
     if delegate:
@@ -216,6 +233,11 @@ def no_right_to_write() -> Refused:
 def not_found(answer: Answer) -> bool:
     """Whether there is no such item, or none that may be read: Exchange says the same of both."""
     return answer.code in EVENT_GONE
+
+
+def folder_gone(code: str) -> bool:
+    """Whether there is no such folder, or none that may be seen: Exchange says the same of both."""
+    return code in CALENDAR_GONE or code in EVENT_GONE or code in NO_ID
 
 
 def is_conflict(outcome: Outcome) -> bool:

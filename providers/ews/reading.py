@@ -16,7 +16,7 @@ from providers.ews.items import OwnedItem
 from providers.ews.soap import TNS, Malformed
 from providers.marker import PROPERTY_SET, from_strings
 
-__all__ = ["ALL_FIELDS", "FoundItem", "GetItemAsText", "HeldItem", "read_found", "read_item"]
+__all__ = ["ALL_FIELDS", "FoundItem", "GetItemAsText", "HeldItem", "properties", "read_found", "read_item"]
 
 ALL_FIELDS = [FieldPath(field=field) for field in OwnedItem.FIELDS if not field.name.startswith("reminder")]
 """Everything that ``read_item`` reads, as additional properties of a shape. Reminders are not read."""
@@ -126,10 +126,11 @@ def _date(midnight: datetime, zone_id: str) -> date:
 
 
 def _marker(element: etree._Element) -> Marker | None:
-    return from_strings(dict(_properties(element)))
+    return from_strings(dict(properties(element)))
 
 
-def _properties(element: etree._Element) -> Iterator[tuple[str, str]]:
+def properties(element: etree._Element) -> Iterator[tuple[str, str]]:
+    """Our named properties of an item or a folder: names and values."""
     for prop in element.iterfind(f"{{{TNS}}}ExtendedProperty"):
         uri = prop.find(f"{{{TNS}}}ExtendedFieldURI")
         if uri is not None and uri.get("PropertySetId", "").casefold() == str(PROPERTY_SET):

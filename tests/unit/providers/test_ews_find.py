@@ -61,7 +61,7 @@ async def test_find_of_nothing_asks_nothing():
 
 async def test_a_find_that_fails_on_a_later_page_is_no_answer():
     first = page([found("a", marker(1))], total=2, next_offset=1, last=False)
-    async with scripted(first, get_any, fault("ErrorServerBusy")) as (adapter, _):
+    async with scripted(first, fault("ErrorServerBusy")) as (adapter, _):
         with pytest.raises(ProviderError) as caught:
             await adapter.find(ALICE, "uni.example", [UUID(int=1)])
 
@@ -93,19 +93,26 @@ async def listed(adapter: EwsAdapter) -> list[int]:
 async def test_list_goes_page_by_page():
     calendar = list(range(1, 6))
     answer = paged((calendar, 2), (calendar, 2), (calendar, 2))
-    async with scripted(*[answer, get_any] * 3) as (adapter, endpoint):
+    async with scripted(answer, answer, answer, get_any) as (adapter, endpoint):
         assert await listed(adapter) == [1, 2, 3, 4, 5]
 
-    views = [request.find(f"{M}IndexedPageItemView") for request in endpoint.requests[::2]]
+    views = [request.find(f"{M}IndexedPageItemView") for request in endpoint.requests[:3]]
     assert [view.get("Offset") for view in views] == ["0", "2", "4"]
     assert {view.get("MaxEntriesReturned") for view in views} == {"250"}
+
+
+async def test_list_reads_what_two_pages_found_in_one_request():
+    calendar = list(range(1_000))
+    answer = paged(*[(calendar, 250)] * 4)
+    async with scripted(*[answer, answer, get_any] * 2) as (adapter, _):
+        assert await listed(adapter) == calendar
 
 
 async def test_list_misses_nothing_when_events_vanish_between_the_pages():
     # 1 goes after the first page, so that 3 slips to where the list has been already.
     before, after = [1, 2, 3, 4, 5], [2, 3, 4, 5]
     answer = paged((before, 2), (after, 2), (after, 2), (after, 2))
-    async with scripted(*[answer, get_any] * 3, answer) as (adapter, _):
+    async with scripted(answer, answer, get_any, answer, answer, get_any) as (adapter, _):
         assert sorted(await listed(adapter)) == [1, 2, 3, 4, 5]
 
 
