@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from providers.contract import (
+    Calendar,
     Clock,
     Create,
     Done,
@@ -25,9 +26,11 @@ from providers.contract import (
 from providers.o365 import outcomes, reading
 from providers.o365.apply import Application
 from providers.o365.batch import MAX_BATCH, fitting
+from providers.o365.calendars import Calendars
 from providers.o365.categories import Categories
 from providers.o365.http import Graph
-from providers.o365.messages import Answer, NoAnswer, Request
+from providers.o365.messages import NoAnswer
+from providers.o365.reader import Reader, ours
 from providers.settings import O365Settings
 
 __all__ = ["GraphAdapter"]
@@ -65,7 +68,9 @@ class GraphAdapter:
         self._account = f"{settings.client_id}@{settings.tenant_id}"
         self._graph = graph
         self._clock = clock
+        self._reader = Reader(graph, clock)
         self._categories = Categories(graph, clock)
+        self._calendars = Calendars(graph, self._reader, clock)
 
     def account(self, address: str) -> str:
         """The application in its tenant."""
@@ -79,7 +84,7 @@ class GraphAdapter:
         (https://learn.microsoft.com/graph/outlook-immutable-id). To read it takes no more than
         Calendars.ReadWrite, whereas the user's own id would take User.Read.All.
         """
-        body = await self._read(Request(method="GET", path=reading.calendar_path(address)))
+        body = await self._reader.read(reading.probe_request(address))
         if not body.get("canEdit"):
             raise ProviderError(outcomes.calendar_read_only())
         if not isinstance(body.get("id"), str):
@@ -97,38 +102,42 @@ class GraphAdapter:
         if held_up is not None:
             return [held_up] * len(operations)
         look_up = partial(self._created_before, mailbox)
-        return await Application(self._graph, self._clock, mailbox.address, operations, look_up, permit).run()
+        return await Application(self._graph, self._clock, mailbox, operations, look_up, permit).run()
 
     async def find(self, mailbox: Mailbox, instance: str, attempts: Sequence[UUID]) -> list[RemoteEvent]:
         """As the contract says: a search for each attempt, twenty in a request."""
         wanted = set(attempts)
-        requests = [reading.find_request(mailbox.address, attempt) for attempt in sorted(wanted)]
+        requests = [reading.find_request(mailbox, attempt) for attempt in sorted(wanted)]
         items: list[dict[str, Any]] = []
         while requests:
             count = fitting(requests)
-            try:
-                answers = await self._graph.send_together(requests[:count], chained=True)
-            except NoAnswer as error:
-                raise ProviderError(outcomes.no_answer(error)) from error
-            for answer in answers:
-                items += [item async for item in self._items(self._body(answer))]
+            for answer in await self._reader.together(requests[:count], chained=True):
+                items += [item async for item in self._reader.items(self._reader.body(answer))]
             requests = requests[count:]
         items.sort(key=reading.created)
-        found = (_remote_event(item) for item in items)
-        return [
-            event
-            for event in found
-            # Graph matches values without case.
-            if event is not None and event.marker.instance == instance and event.marker.attempt in wanted
-        ]
+        # Graph matches values without case.
+        return [event for event in ours(items, instance) if event.marker.attempt in wanted]
 
     async def list(self, mailbox: Mailbox, instance: str) -> AsyncIterator[RemoteEvent]:
         """As the contract says."""
-        first = await self._read(reading.list_request(mailbox.address, instance))
-        async for item in self._items(first):
-            event = _remote_event(item)
-            if event is not None and event.marker.instance == instance:
+        first = await self._reader.read(reading.list_request(mailbox, instance))
+        async for item in self._reader.items(first):
+            for event in ours([item], instance):
                 yield event
+
+    async def calendars(self, mailbox: Mailbox, instance: str) -> Sequence[Calendar]:
+        """As the contract says. Those that others share with the person are others'."""
+        return await self._calendars.all(mailbox.address, instance)
+
+    async def make_calendar(
+        self, mailbox: Mailbox, instance: str, name: str, permit: Permit = always
+    ) -> Calendar:
+        """As the contract says."""
+        return await self._calendars.make(mailbox.address, instance, name, permit)
+
+    async def remove_calendar(self, mailbox: Mailbox, instance: str, permit: Permit = always) -> bool:
+        """As the contract says. It goes to the person's deleted items, from where they can take it back."""
+        return await self._calendars.remove(mailbox, instance, permit)
 
     async def close(self) -> None:
         await self._graph.close()
@@ -144,46 +153,6 @@ class GraphAdapter:
             return outcomes.no_answer(NoAnswer("repeated_create"))
         # They may have added to it since.
         return Done(found[0].id, None)
-
-    async def _items(self, body: dict[str, Any] | None) -> AsyncIterator[dict[str, Any]]:
-        """The items of this page and of all that follow."""
-        while body is not None:
-            items = body.get("value")
-            if not isinstance(items, Sequence) or not all(isinstance(item, dict) for item in items):
-                raise ProviderError(outcomes.no_answer(NoAnswer("unreadable_page")))
-            for item in items:
-                yield item
-            link = body.get("@odata.nextLink")
-            body = await self._follow(str(link)) if link is not None else None
-
-    async def _read(self, request: Request) -> dict[str, Any]:
-        try:
-            return self._body(await self._graph.send(request))
-        except NoAnswer as error:
-            raise ProviderError(outcomes.no_answer(error)) from error
-
-    async def _follow(self, link: str) -> dict[str, Any]:
-        try:
-            return self._body(await self._graph.follow(link))
-        except NoAnswer as error:
-            raise ProviderError(outcomes.no_answer(error)) from error
-
-    def _body(self, answer: Answer | None) -> dict[str, Any]:
-        """The body of a read that was answered. Raises ``ProviderError`` for any other."""
-        if answer is None:
-            raise ProviderError(outcomes.no_answer(NoAnswer("left_out_of_batch_answer")))
-        failure = outcomes.of_read(answer, self._clock())
-        if failure is not None:
-            raise ProviderError(failure)
-        assert answer.body is not None
-        return answer.body
-
-
-def _remote_event(item: dict[str, Any]) -> RemoteEvent | None:
-    try:
-        return reading.remote_event(item)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ProviderError(outcomes.no_answer(NoAnswer("unreadable_page"))) from error
 
 
 def _unknown(outcome: Refused | Throttled | Gone | Unknown) -> Unknown:

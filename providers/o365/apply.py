@@ -7,6 +7,7 @@ from providers.contract import (
     Create,
     Delete,
     Done,
+    Mailbox,
     Operation,
     Outcome,
     Permit,
@@ -40,7 +41,7 @@ class Application:
         self,
         graph: Graph,
         clock: Clock,
-        address: str,
+        mailbox: Mailbox,
         operations: Sequence[Operation],
         look_up: LookUp,
         permit: Permit,
@@ -48,7 +49,8 @@ class Application:
         self._graph = graph
         self._clock = clock
         self._permit = permit
-        self._address = address
+        self._mailbox = mailbox
+        self._address = mailbox.address
         self._look_up = look_up
         self._left = dict(enumerate(operations))
         self._unread = {
@@ -147,7 +149,7 @@ class Application:
     def _request(self, number: int, operation: Operation) -> Request | None:
         match operation:
             case Create():
-                return create_request(self._address, operation)
+                return create_request(self._mailbox, operation)
             case Update():
                 return update_request(self._address, operation, self._held.get(number))
             case Delete():

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from tzlocal.windows_tz import tz_win
 
-from providers.contract import Create, Delete, Event, Marker
+from providers.contract import Create, Delete, Event, Mailbox, Marker
 from providers.marker import PROPERTY_SET, to_strings
 from providers.o365.messages import Request
 from providers.o365.presentation import presentation_of
@@ -17,6 +17,7 @@ from providers.o365.presentation import presentation_of
 __all__ = [
     "PROPERTY_PREFIX",
     "TIMES",
+    "calendar_path",
     "create_request",
     "delete_request",
     "event_path",
@@ -43,8 +44,15 @@ def event_path(address: str, id: str) -> str:
     return f"{user_path(address)}/events/{quote(id, safe='')}"
 
 
-def create_request(address: str, operation: Create) -> Request:
-    """What makes the event.
+def calendar_path(mailbox: Mailbox) -> str:
+    """The calendar that is meant."""
+    if mailbox.calendar is None:
+        return f"{user_path(mailbox.address)}/calendar"
+    return f"{user_path(mailbox.address)}/calendars/{quote(mailbox.calendar, safe='')}"
+
+
+def create_request(mailbox: Mailbox, operation: Create) -> Request:
+    """What makes the event, in the calendar that is meant.
 
     No request names attendees or an organizer: attendees mean invitations and cancellations, with no
     way to suppress them. An event without attendees is deleted silently.
@@ -53,7 +61,8 @@ def create_request(address: str, operation: Create) -> Request:
     body = fields_of(event) | presentation_of(event) | properties_of(operation.marker)
     # Graph drops a POST that repeats a transactionId; see GraphAdapter.idempotent_create.
     body["transactionId"] = str(operation.marker.attempt)
-    return Request(method="POST", path=f"{user_path(address)}/events", body=body)
+    place = user_path(mailbox.address) if mailbox.calendar is None else calendar_path(mailbox)
+    return Request(method="POST", path=f"{place}/events", body=body)
 
 
 def delete_request(address: str, operation: Delete) -> Request:

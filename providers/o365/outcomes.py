@@ -27,11 +27,13 @@ from providers.o365.messages import Answer, NoAnswer
 __all__ = [
     "calendar_read_only",
     "has_moved_on",
+    "is_name_taken",
     "is_repeated_create",
     "no_answer",
     "no_authority",
     "no_token",
     "not_executed",
+    "of_calendar_write",
     "of_event_read",
     "of_read",
     "of_token_error",
@@ -56,6 +58,7 @@ _NO_ACCESS = (
     "The application may not use this mailbox. Grant it the application permission Calendars.ReadWrite with "
     "admin consent, and check the application access policies of Exchange Online."
 )
+_NO_CALENDAR = "The calendar is not in the mailbox."
 _FULL = "The mailbox is full: its owner has to make room."
 
 _GONE: dict[str, str] = {
@@ -76,6 +79,7 @@ _FULL_CODES = frozenset({"errorquotaexceeded", "insufficientstorage"})
 _MAILBOX_THROTTLED = frozenset({"applicationthrottled", "mailboxconcurrency"})
 _ACCOUNT_THROTTLED = frozenset({"toomanyrequests"})
 _REPEATED_CREATE = "errorduplicatetransactionid"
+_NAME_TAKEN = "errorfolderexists"
 _CONFLICT = frozenset({409, 412, 423})
 
 _TOKEN_REASONS: dict[int, str] = {
@@ -100,9 +104,19 @@ def of_write(operation: Operation, answer: Answer, now: datetime) -> Outcome:
         case Delete(id=id) if code.casefold() in _ITEM_NOT_FOUND:
             return Done(id)
         case Create() if code.casefold() in _ITEM_NOT_FOUND:
-            return Gone(what="calendar", code=code, reason="The mailbox has no default calendar.")
+            return Gone(what="calendar", code=code, reason=_NO_CALENDAR)
         case _:
             return _failure(answer, now, lambda: _unclear(code))
+
+
+def of_calendar_write(answer: Answer, now: datetime) -> Failure | None:
+    """Why a calendar was not made or removed, or None if it was."""
+    code = _code(answer)
+    if 200 <= answer.status < 300:
+        return None
+    if code.casefold() in _ITEM_NOT_FOUND:
+        return Gone(what="calendar", code=code, reason=_NO_CALENDAR)
+    return _failure(answer, now, lambda: _unclear(code))
 
 
 def of_read(answer: Answer, now: datetime) -> Failure | None:
@@ -111,7 +125,7 @@ def of_read(answer: Answer, now: datetime) -> Failure | None:
         return None
     code = _code(answer)
     if code.casefold() in _ITEM_NOT_FOUND:
-        return Gone(what="calendar", code=code, reason="The mailbox has no default calendar.")
+        return Gone(what="calendar", code=code, reason=_NO_CALENDAR)
     wait = _retry_after(answer, now)
     if answer.status in (503, 504) and wait is not None:
         return Throttled(until=wait, scope="mailbox", code=code)
@@ -162,6 +176,11 @@ def is_repeated_create(answer: Answer) -> bool:
     Field reports have it with 400 and with 409; it can also answer 201 with the first event.
     """
     return _code(answer).casefold() == _REPEATED_CREATE
+
+
+def is_name_taken(answer: Answer) -> bool:
+    """Whether there is a folder of that name already, beside which the new one would be."""
+    return _code(answer).casefold() == _NAME_TAKEN
 
 
 def no_answer(error: NoAnswer) -> Unknown:
@@ -241,7 +260,7 @@ def _failure(answer: Answer, now: datetime, unclear: Callable[[], Unknown]) -> F
     if key in _GONE:
         return Gone(what="mailbox", code=code, reason=_GONE[key])
     if key in _FOLDER_NOT_FOUND:
-        return Gone(what="calendar", code=code, reason="The mailbox has no default calendar.")
+        return Gone(what="calendar", code=code, reason=_NO_CALENDAR)
     if key in _ITEM_NOT_FOUND:
         return Gone(what="event", code=code, reason="The event is no longer in the mailbox.")
     if key in _DENIED:

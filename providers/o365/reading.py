@@ -1,5 +1,6 @@
 """Events as Microsoft Graph shows them: searched by their marker, or read by their id."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -7,31 +8,30 @@ from uuid import UUID
 
 import msgspec
 
-from providers.contract import Content, Marker, RemoteEvent, ShowAs
+from providers.contract import Content, Mailbox, Marker, RemoteEvent, ShowAs
 from providers.marker import ATTEMPT, INSTANCE, NAMES, from_strings
-from providers.o365.events import PROPERTY_PREFIX, event_path, user_path
+from providers.o365.events import PROPERTY_PREFIX, calendar_path, event_path, user_path
 from providers.o365.messages import Request
 
 __all__ = [
     "Held",
-    "calendar_path",
     "content",
     "created",
     "event_request",
     "find_request",
+    "get",
     "held_in",
     "list_request",
+    "probe_request",
+    "properties_in",
     "remote_event",
 ]
 
-PAGE = 250
-"""Events a page of ``list``. Graph's default is 10, its most 1,000."""
+PAGE = 1000
+"""Events a page of ``list``: the most that Graph gives; its default is 10."""
 
 _SELECT = (
     "id,changeKey,createdDateTime,subject,start,end,isAllDay,location,body,categories,showAs,sensitivity"
-)
-_EXPAND = "singleValueExtendedProperties($filter={})".format(
-    " or ".join(f"id eq '{PROPERTY_PREFIX}{name}'" for name in NAMES)
 )
 _SHOW_AS: dict[str, ShowAs] = {"free": "free", "workingElsewhere": "free", "tentative": "tentative"}
 """What is not among these keeps people from asking for the time: busy."""
@@ -47,24 +47,24 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     marker: Marker | None
 
 
-def calendar_path(address: str) -> str:
+def probe_request(address: str) -> Request:
     """The mailbox's default calendar, with what ``probe`` needs to know of it."""
-    return f"{user_path(address)}/calendar?$select=id,canEdit"
+    return Request(method="GET", path=f"{user_path(address)}/calendar?$select=id,canEdit")
 
 
-def find_request(address: str, attempt: UUID) -> Request:
-    """All events in the mailbox whose marker names the attempt."""
-    return _search(address, ATTEMPT, attempt.hex)
+def find_request(mailbox: Mailbox, attempt: UUID) -> Request:
+    """All events in the calendar whose marker names the attempt."""
+    return _search(mailbox, ATTEMPT, attempt.hex)
 
 
-def list_request(address: str, instance: str) -> Request:
-    """All events in the mailbox whose marker names the instance, in any spelling of case."""
-    return _search(address, INSTANCE, instance)
+def list_request(mailbox: Mailbox, instance: str) -> Request:
+    """All events in the calendar whose marker names the instance, in any spelling of case."""
+    return _search(mailbox, INSTANCE, instance)
 
 
 def event_request(address: str, id: str) -> Request:
     """The event with this id."""
-    return _get(event_path(address, id), {})
+    return get(event_path(address, id), _SELECT, NAMES)
 
 
 def held_in(item: dict[str, Any]) -> Held:
@@ -108,14 +108,19 @@ def created(item: dict[str, Any]) -> str:
     return str(item.get("createdDateTime", ""))
 
 
-def _marker(item: dict[str, Any]) -> Marker | None:
+def properties_in(item: dict[str, Any]) -> dict[str, str]:
+    """The values of those of our named properties that the answer shows, by their names."""
     values: dict[str, str] = {}
     for entry in item.get("singleValueExtendedProperties", ()):
         # Graph may spell the GUID in another case than we do; names are case-sensitive.
         prefix, name = entry["id"][: len(PROPERTY_PREFIX)], entry["id"][len(PROPERTY_PREFIX) :]
         if prefix.casefold() == PROPERTY_PREFIX.casefold():
             values[name] = entry["value"]
-    return from_strings(values)
+    return values
+
+
+def _marker(item: dict[str, Any]) -> Marker | None:
+    return from_strings(properties_in(item))
 
 
 def _moment(value: dict[str, str], *, all_day: bool) -> datetime:
@@ -126,21 +131,27 @@ def _moment(value: dict[str, str], *, all_day: bool) -> datetime:
     return moment.replace(tzinfo=UTC)
 
 
-def _search(address: str, name: str, value: str) -> Request:
+def get(
+    path: str, select: str, properties: Sequence[str], options: Mapping[str, str] | None = None
+) -> Request:
+    """A read with our named properties in it, which come back only if expanded."""
+    named = " or ".join(f"id eq '{PROPERTY_PREFIX}{name}'" for name in properties)
+    expand = {"$expand": f"singleValueExtendedProperties($filter={named})", "$select": select}
+    query = "&".join(f"{name}={quote(text, safe='')}" for name, text in {**(options or {}), **expand}.items())
+    return Request(method="GET", path=f"{path}?{query}")
+
+
+def _search(mailbox: Mailbox, name: str, value: str) -> Request:
     """The search by one extended property that Graph documents; several in one filter it does not.
 
     https://learn.microsoft.com/graph/api/singlevaluelegacyextendedproperty-get: values are matched
-    without case, and the properties come back only if expanded.
+    without case.
     """
     literal = value.replace("'", "''")
     matches = f"ep/id eq '{PROPERTY_PREFIX}{name}' and ep/value eq '{literal}'"
-    return _get(
-        f"{user_path(address)}/events",
+    return get(
+        f"{calendar_path(mailbox)}/events",
+        _SELECT,
+        NAMES,
         {"$filter": f"singleValueExtendedProperties/Any(ep: {matches})", "$top": str(PAGE)},
     )
-
-
-def _get(path: str, options: dict[str, str]) -> Request:
-    options = options | {"$expand": _EXPAND, "$select": _SELECT}
-    query = "&".join(f"{option}={quote(text, safe='')}" for option, text in options.items())
-    return Request(method="GET", path=f"{path}?{query}")

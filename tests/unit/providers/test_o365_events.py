@@ -7,10 +7,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from providers.contract import Create, Delete, Event, Marker
+from providers.contract import Create, Delete, Event, Mailbox, Marker
 from providers.marker import PROPERTY_SET
 from providers.o365.events import create_request, delete_request
 
+ALICE = Mailbox(address="alice@uni.example", identity="AAMkCalendar")
 ATTEMPT = UUID("0b9d4cf2-4f9c-4a41-9d0c-7a3c6a1f52aa")
 MARKER = Marker(instance="uni.example", synchronization=7, event="algebra-1", attempt=ATTEMPT)
 
@@ -31,7 +32,7 @@ LECTURE = event("2026-11-23T09:00", "2026-11-23T10:45")
 
 
 def created(event: Event) -> dict[str, Any]:
-    request = create_request("alice@uni.example", Create(event=event, marker=MARKER))
+    request = create_request(ALICE, Create(event=event, marker=MARKER))
     assert request.body is not None
     return request.body
 
@@ -45,6 +46,36 @@ def test_times_go_by_the_wall_clock_with_the_windows_name_of_the_zone() -> None:
         "dateTime": "2026-11-23T10:45:00",
         "timeZone": "W. Europe Standard Time",
     }
+
+
+def test_where_we_say_nothing_of_how_it_is_shown_nothing_of_that_is_sent() -> None:
+    assert created(LECTURE).keys() == {
+        "subject",
+        "start",
+        "end",
+        "isAllDay",
+        "location",
+        "body",
+        "categories",
+        "showAs",
+        "singleValueExtendedProperties",
+        "transactionId",
+    }
+
+
+@pytest.mark.parametrize(
+    ("ours", "sent"),
+    [
+        ({"reminder": 30}, {"isReminderOn": True, "reminderMinutesBeforeStart": 30}),
+        ({"reminder": 0}, {"isReminderOn": True, "reminderMinutesBeforeStart": 0}),
+        ({"reminder": "none"}, {"isReminderOn": False}),
+        ({"privacy": "private"}, {"sensitivity": "private"}),
+        ({"privacy": "normal"}, {"sensitivity": "normal"}),
+    ],
+)
+def test_what_we_say_of_how_it_is_shown(ours: dict[str, Any], sent: dict[str, Any]) -> None:
+    body = created(event("2026-11-23T09:00", "2026-11-23T10:45", **ours))
+    assert {name: body[name] for name in body.keys() - created(LECTURE).keys()} == sent
 
 
 @pytest.mark.parametrize(

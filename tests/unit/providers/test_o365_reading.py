@@ -7,10 +7,11 @@ from uuid import UUID
 
 import pytest
 
-from providers.contract import Content, Marker
+from providers.contract import Content, Mailbox, Marker
 from providers.marker import PROPERTY_SET, to_strings
 from providers.o365.reading import event_request, find_request, held_in, list_request, remote_event
 
+ALICE = Mailbox(address="alice@uni.example", identity="AAMkCalendar")
 ATTEMPT = UUID("0b9d4cf2-4f9c-4a41-9d0c-7a3c6a1f52aa")
 MARKER = Marker(instance="uni.example", synchronization=7, event="algebra-1", attempt=ATTEMPT)
 PREFIX = f"String {{{PROPERTY_SET}}} Name "
@@ -36,7 +37,7 @@ ITEM: dict[str, Any] = {
 
 
 def test_a_search_names_one_property_and_expands_all_four() -> None:
-    path = find_request("alice@uni.example", ATTEMPT).path
+    path = find_request(ALICE, ATTEMPT).path
     query = {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
     prefix = f"String {{{PROPERTY_SET}}} Name "
     assert query["$filter"] == (
@@ -47,15 +48,28 @@ def test_a_search_names_one_property_and_expands_all_four() -> None:
         assert f"id eq '{prefix}{name}'" in query["$expand"]
 
 
+@pytest.mark.parametrize(
+    ("calendar", "path"),
+    [
+        (None, "/users/alice@uni.example/calendar/events"),
+        ("AAMk+/=", "/users/alice@uni.example/calendars/AAMk%2B%2F%3D/events"),
+    ],
+)
+def test_a_search_is_in_the_calendar_that_is_meant(calendar: str | None, path: str) -> None:
+    mailbox = Mailbox(address="alice@uni.example", identity="AAMkCalendar", calendar=calendar)
+    for request in (find_request(mailbox, ATTEMPT), list_request(mailbox, "uni.example")):
+        assert request.path.partition("?")[0] == path
+
+
 def test_a_quote_in_a_search_is_doubled() -> None:
     """OData 4.01 URL conventions, section 5.1.1.14.1: literals."""
-    assert "eq%20%27king%27%27s.example%27" in list_request("alice@uni.example", "king's.example").path
+    assert "eq%20%27king%27%27s.example%27" in list_request(ALICE, "king's.example").path
 
 
 def test_all_that_is_ours_is_asked_for_in_the_same_request() -> None:
     for request in (
-        find_request("alice@uni.example", ATTEMPT),
-        list_request("alice@uni.example", "uni.example"),
+        find_request(ALICE, ATTEMPT),
+        list_request(ALICE, "uni.example"),
         event_request("alice@uni.example", "AAMk="),
     ):
         query = parse_qs(urlsplit(request.path).query)
