@@ -124,6 +124,8 @@ class SyncSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     people: Literal["restore", "respect", "report"] = "restore"
     """What becomes of an event that a person deleted or changed in their calendar, once a refresh finds it:
     it is put back; or it stays as they left it until it changes in the timetable; or it is only counted."""
+    refresh_interval_seconds: Annotated[int, msgspec.Meta(ge=0)] = 86_400
+    """After this long, what is really in a mailbox is read although nobody asked; 0: never then."""
     refresh_wait_seconds: Seconds = 5
     """How long POST …/refresh waits for the end before it answers with the run."""
 

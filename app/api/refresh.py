@@ -18,10 +18,11 @@ __all__ = ["refresh_handlers"]
 
 
 class Calendars(msgspec.Struct, frozen=True):
-    """Which calendars to read; without it, or without a body, the synchronization's own."""
+    """Which calendars to read besides those that the synchronization's events are in."""
 
     calendars: Annotated[list[str], msgspec.Meta(max_length=100)] | None = None
-    """Names of calendars. A synchronization has one, named by its mailbox address (`description`)."""
+    """Their names in the mailbox, compared without case; the default one answers to the mailbox address
+    (`description`) too. The run fails if there is none of a name."""
 
 
 @post(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from app.clock import Clock
 from app.database.queries import query
 from app.database.types import Pool
-from app.errors import Invalid, Problem
+from app.errors import Invalid
 from app.provisioning import synchronizations
 from app.sync.wake import wake_mailboxes
 
@@ -15,34 +15,17 @@ __all__ = ["ask_for_refresh"]
 async def ask_for_refresh(pool: Pool, clock: Clock, id: int, calendars: Sequence[str] | None = None) -> int:
     """Have a worker read the calendar of a synchronization; returns the run, which it ends.
 
-    ``calendars`` names what to read; None: the synchronization's own calendar, the only one there is. Its
-    name is the mailbox address. Raises NotFound, and Invalid for any other name or none.
+    ``calendars`` names others of the mailbox that are to be read as well; a run for a name that the mailbox
+    does not have fails. Raises NotFound, and Invalid for an empty list or name.
     """
+    if calendars is not None and not (calendars and all(name.strip() for name in calendars)):
+        raise Invalid("no_calendars", "Nothing was started: leave calendars out, or name at least one.")
     async with pool.acquire() as connection, connection.transaction():
-        found = await synchronizations.find(connection, id)
-        _require_own(calendars, found.description)
+        await synchronizations.find(connection, id)
         await connection.execute(query("unlinks.hold_mailboxes"), [id])
-        row = await connection.fetchrow(query("mirror.ask"), id, clock())
+        names = None if calendars is None else list(calendars)
+        row = await connection.fetchrow(query("mirror.ask"), id, clock(), names)
         assert row is not None
         await wake_mailboxes(connection, [row["mailbox_id"]], clock())
         run: int = row["run_id"]
         return run
-
-
-def _require_own(calendars: Sequence[str] | None, own: str) -> None:
-    if calendars is None:
-        return
-    problems = tuple(
-        Problem(
-            field=f"calendars[{position}]",
-            detail="Not a calendar of this synchronization: its own is named by its mailbox address.",
-        )
-        for position, name in enumerate(calendars)
-        if name.casefold() != own.casefold()
-    )
-    if problems or not calendars:
-        raise Invalid(
-            "unknown_calendars",
-            "Nothing was started: leave calendars out, or name the mailbox address of the synchronization.",
-            problems[:100],
-        )

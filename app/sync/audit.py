@@ -5,7 +5,7 @@ import msgspec
 from app.clock import Clock
 from app.config import Config
 from app.database.types import Pool
-from app.sync.mirror import Difference, differences, drift, read_mailbox
+from app.sync.mirror import Difference, differences, drift, read_everything
 from app.sync.visit import visit
 from providers.contract import Adapter
 
@@ -24,6 +24,6 @@ async def audit_mailbox(
 ) -> Audit:
     """Read a mailbox and compare it with the ledger. Raises as ``visit`` does."""
     async with visit(pool, adapter, config, clock, mailbox_id, wait_seconds) as (ledger, mailbox):
-        reading = await read_mailbox(ledger, adapter, mailbox, config.instance, clock)
+        reading, _ = await read_everything(ledger, adapter, mailbox, config.instance, clock)
         found = await drift(ledger, reading)
         return Audit(events=found.events, differences=await differences(ledger, reading))

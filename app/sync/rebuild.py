@@ -10,7 +10,7 @@ from app.clock import Clock
 from app.config import Config
 from app.database.queries import query
 from app.database.types import Pool
-from app.sync.mirror import read_mailbox
+from app.sync.mirror import read_everything
 from app.sync.refresh import follow_missing
 from app.sync.settle import settle_unknown
 from app.sync.visit import visit
@@ -43,11 +43,18 @@ async def rebuild_mailbox(
     """
     async with visit(pool, adapter, config, clock, mailbox_id, wait_seconds) as (ledger, mailbox):
         await settle_unknown(ledger, adapter, mailbox, config.instance, clock())
-        reading = await read_mailbox(ledger, adapter, mailbox, config.instance, clock)
+        reading, ours = await read_everything(ledger, adapter, mailbox, config.instance, clock)
         async with ledger.transaction() as (connection, _):
             now = clock()
-            for name in ("advance_ids", "confirm", "doubt", "place"):
+            await connection.execute(
+                query("rebuild.calendars"),
+                mailbox_id,
+                [calendar.name for calendar in ours],
+                [calendar.id for calendar in ours],
+            )
+            for name in ("advance_ids", "confirm", "doubt"):
                 await connection.execute(query(f"rebuild.{name}"), reading)
+            await connection.execute(query("rebuild.place"), reading, now)
             await connection.execute(query("rebuild.former"), reading, now)
             for name in ("place_others", "known_uids"):
                 await connection.execute(query(f"rebuild.{name}"), reading)

@@ -22,7 +22,7 @@ from app.ledger import Answers, Lease, LeaseLost, Ledger, Sent
 from app.sync.calendars import in_calendar, is_calendar_gone, make_needed, note_gone, remove_unneeded
 from app.sync.metrics import OPERATIONS
 from app.sync.pacing import Block, Pacer
-from app.sync.refresh import refresh_if_asked
+from app.sync.refresh import refresh_if_due
 from app.sync.settle import remove_late_arrivals, settle_unknown
 from app.sync.shaping import shape_wanted
 from providers.contract import (
@@ -151,15 +151,9 @@ class Run:
                 return ending
 
     async def _refreshed(self, mailbox: Mailbox) -> bool:
-        """Whether the mailbox was read, because somebody asked for that: the plan is out of date then."""
-        return await refresh_if_asked(
-            self._pool,
-            self._ledger,
-            self._adapter,
-            mailbox,
-            self._instance,
-            self._config.sync.people,
-            self._clock,
+        """Whether the mailbox was read: the plan is out of date then."""
+        return await refresh_if_due(
+            self._pool, self._ledger, self._adapter, mailbox, self._config, self._clock
         )
 
     def _blocked(self, block: Block) -> Ending:

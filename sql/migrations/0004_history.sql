@@ -1,11 +1,14 @@
--- What came of each operation that a provider was asked for: why an event is there, or is not.
+-- What came of each operation that a provider was asked for, and what readings of the mailbox found: why an event is
+-- there, or is not.
 -- No titles and no texts. What is repeated (the same refusal, the same request to wait) is counted, not added.
 CREATE TABLE history (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     synchronization_id bigint NOT NULL,          -- no reference: millions of rows, and no row of the other side ever goes
     uid text NOT NULL,
-    operation text NOT NULL CHECK (operation IN ('create', 'update', 'delete')),
-    outcome text NOT NULL CHECK (outcome IN ('done', 'gone', 'refused', 'throttled', 'unknown', 'lost')),
+    operation text NOT NULL CHECK (operation IN ('create', 'update', 'delete', 'read')),
+    outcome text NOT NULL CHECK (
+        outcome IN ('done', 'gone', 'changed', 'refused', 'throttled', 'unknown', 'lost')
+    ),
     first_at timestamptz NOT NULL,
     at timestamptz NOT NULL,                     -- of the last one
     times integer NOT NULL DEFAULT 1,

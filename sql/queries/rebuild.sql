@@ -1,3 +1,18 @@
+-- name: calendars
+-- In mailbox $1, the calendars of the names $2 are ours, and have the ids $3. Those that are not among them are not there.
+WITH seen AS (
+    SELECT DISTINCT ON (name) name, remote_id FROM unnest($2::text[], $3::text[]) AS c (name, remote_id)
+),
+
+gone AS (
+    UPDATE calendars SET remote_id = NULL
+    WHERE mailbox_id = $1 AND NOT EXISTS (SELECT FROM seen WHERE seen.name = calendars.name)
+)
+
+INSERT INTO calendars (mailbox_id, name, remote_id)
+SELECT $1, name, remote_id FROM seen
+ON CONFLICT (mailbox_id, name) DO UPDATE SET remote_id = excluded.remote_id;
+
 -- name: advance_ids
 -- No synchronization will get an id that a marker seen in reading $1 has already: the database may be older than the mailbox.
 SELECT setval(pg_get_serial_sequence('synchronizations', 'id'), seen.id)
@@ -19,12 +34,12 @@ WHERE e.kind = 'unconfirmed' AND l.id = e.ledger_id;
 UPDATE ledger AS l
 SET drift = 'changed', content_hash = NULL, rewrites = 0
 FROM mirror_events($1) AS e
-WHERE e.kind = 'changed' AND l.id = e.ledger_id;
+WHERE e.kind IN ('changed', 'moved') AND l.id = e.ledger_id;
 
 -- name: place
 -- Where each event of reading $1 belongs that carries our marker and is unknown to the ledger, copies aside: to the
 -- synchronization that the marker names, if that is here and has this mailbox; if that is a former one, to a current one
--- of the same user that wants the event. Otherwise to any current one that wants it.
+-- of the same user that wants the event. Otherwise to any current one that wants it, at $2.
 WITH unknown AS (
     SELECT remote_id, mailbox_id, event, synchronization_id
     FROM mirror_events($1)
@@ -32,10 +47,9 @@ WITH unknown AS (
 ),
 
 wanted AS (
-    SELECT s.id AS synchronization_id, s.username, t.uid, event_identity(t.uid) AS event
+    SELECT w.synchronization_id, w.username, w.uid, event_identity(w.uid) AS event
     FROM readings AS r
-    JOIN synchronizations AS s ON s.mailbox_id = r.mailbox_id AND s.unlinked_at IS NULL
-    JOIN timetable_events AS t ON t.username = s.username AND NOT t.cancelled
+    CROSS JOIN LATERAL wanted_events(r.mailbox_id, $2) AS w
     WHERE r.id = $1
 ),
 
@@ -106,7 +120,10 @@ WITH first AS (
 
 UPDATE ledger AS l
 SET state = CASE WHEN l.state = 'deleting' THEN 'deleting' ELSE 'present' END,
-    attempt = first.attempt, remote_id = first.remote_id, remote_version = first.version,
+    attempt = first.attempt, calendar_id = (
+        SELECT c.id FROM calendars AS c WHERE c.mailbox_id = l.mailbox_id AND c.remote_id = first.calendar
+    ),
+    remote_id = first.remote_id, remote_version = first.version,
     content = NULL, content_hash = NULL, possible = '{}', drift = 'changed', rewrites = 0,
     starts_at = (first.content ->> 'start')::timestamptz, ends_at = (first.content ->> 'end')::timestamptz,
     sent_at = NULL, sent_content = NULL, sent_hash = NULL,
@@ -119,13 +136,14 @@ RETURNING l.id;
 -- name: adopt
 -- Events of reading $1 that no row is about get one.
 INSERT INTO ledger (
-    synchronization_id, mailbox_id, uid, state, attempt, remote_id, remote_version, starts_at, ends_at, drift
+    synchronization_id, mailbox_id, calendar_id, uid, state, attempt, remote_id, remote_version, starts_at, ends_at, drift
 )
 SELECT DISTINCT ON (m.placed_in, m.placed_as)
-    m.placed_in, r.mailbox_id, m.placed_as, 'present', m.attempt, m.remote_id, m.version,
+    m.placed_in, r.mailbox_id, c.id, m.placed_as, 'present', m.attempt, m.remote_id, m.version,
     (m.content ->> 'start')::timestamptz, (m.content ->> 'end')::timestamptz, 'changed'
 FROM mirror AS m
 JOIN readings AS r ON r.id = m.reading_id
+LEFT JOIN calendars AS c ON c.mailbox_id = r.mailbox_id AND c.remote_id = m.calendar
 WHERE m.reading_id = $1 AND m.placed_in IS NOT NULL
 ORDER BY m.placed_in, m.placed_as,
     EXISTS (SELECT FROM lost_creates AS lost WHERE lost.attempt = m.attempt), m.position
@@ -140,10 +158,11 @@ WHERE r.id = $1 AND lost.mailbox_id = r.mailbox_id AND l.mailbox_id = r.mailbox_
 
 -- name: extra
 -- The other events of reading $1 for something that has its row are one too many: a worker takes them out, from $2 on.
-INSERT INTO lost_creates (attempt, mailbox_id, check_at)
-SELECT m.attempt, r.mailbox_id, $2
+INSERT INTO lost_creates (attempt, mailbox_id, calendar_id, check_at)
+SELECT m.attempt, r.mailbox_id, c.id, $2
 FROM mirror AS m
 JOIN readings AS r ON r.id = m.reading_id
+LEFT JOIN calendars AS c ON c.mailbox_id = r.mailbox_id AND c.remote_id = m.calendar
 WHERE m.reading_id = $1 AND m.placed_in IS NOT NULL
     AND NOT EXISTS (SELECT FROM ledger AS l WHERE l.mailbox_id = r.mailbox_id AND l.remote_id = m.remote_id)
 ON CONFLICT (attempt) DO UPDATE SET checks = 0, check_at = excluded.check_at

@@ -73,7 +73,7 @@ class TestRefresh:
     ) -> None:
         answer = await client.post(f"{path}/refresh")
         assert (answer.status_code, answer.json()) == (200, 0)
-        assert ews.count("list") == 1
+        assert ews.count("changes") == 1
 
     @pytest.mark.parametrize("seconds", [1])
     async def test_it_is_the_run_when_it_was_not(
@@ -101,6 +101,7 @@ class TestRefresh:
             "events": 3,
             "missing": 1,
             "changed": 1,
+            "moved": 0,
             "quarantined": 0,
             "copied": 1,
             "foreign": 0,
@@ -116,7 +117,7 @@ class TestRefresh:
         release = asyncio.Event()
 
         async def hold(call: Call) -> None:
-            if call.operation == "list":
+            if call.operation == "changes":
                 await release.wait()
 
         ews.before = hold
@@ -128,7 +129,7 @@ class TestRefresh:
     async def test_one_that_failed_is_the_run_which_says_why(
         self, client: Client, path: str, ews: FakeAdapter
     ) -> None:
-        ews.fail("list", NO_ACCESS)
+        ews.fail("changes", NO_ACCESS)
         number = (await client.post(f"{path}/refresh")).json()
         run = (await client.get(f"/api/v1/runs/{number}")).json()
         assert (run["state"], run["errors"][0]["detail"]) == ("failed", NO_ACCESS.reason)
@@ -137,7 +138,7 @@ class TestRefresh:
     async def test_why_it_takes_long_can_be_seen(
         self, client: Client, path: str, worker: Worker, ews: FakeAdapter
     ) -> None:
-        ews.fail("list", DOWN)
+        ews.fail("changes", DOWN)
         number = (await client.post(f"{path}/refresh")).json()
         await worker.run_until_idle()
         run = (await client.get(f"/api/v1/runs/{number}")).json()
@@ -150,7 +151,7 @@ class TestRefresh:
         number = (await client.post(f"{path}/refresh")).json()
         assert (await client.delete(f"/api/v1/runs/{number}")).status_code in (200, 204)
         await worker.run_until_idle()
-        assert ews.count("list") == 0
+        assert ews.count("changes") == 0
 
     @pytest.mark.usefixtures("working")
     async def test_the_own_calendar_can_be_named(self, client: Client, path: str) -> None:
@@ -158,17 +159,26 @@ class TestRefresh:
         assert (answer.status_code, answer.json()) == (200, 0)
         assert (await client.post(f"{path}/refresh", json={"calendars": None})).json() == 0
 
-    @pytest.mark.parametrize("calendars", [[], ["Birthdays"], ["alice@uni.example", "Birthdays"]])
-    async def test_no_other_calendar(
+    @pytest.mark.usefixtures("working")
+    async def test_a_run_for_a_calendar_that_is_not_there_fails_and_names_it(
+        self, client: Client, path: str
+    ) -> None:
+        body = {"calendars": ["alice@uni.example", "Birthdays"]}
+        number = (await client.post(f"{path}/refresh", json=body)).json()
+        run = (await client.get(f"/api/v1/runs/{number}")).json()
+        assert (run["state"], run["errors"][0]["detail"]) == (
+            "failed",
+            "The mailbox has no calendar named Birthdays.",
+        )
+
+    @pytest.mark.parametrize("calendars", [[], [""], ["alice@uni.example", " "]])
+    async def test_no_calendar_at_all(
         self, client: Client, pool: Pool, path: str, calendars: list[str]
     ) -> None:
         answer = await client.post(f"{path}/refresh", json={"calendars": calendars})
         assert answer.status_code == 422
         assert answer.headers["content-type"] == "application/problem+json"
-        assert answer.json()["code"] == "unknown_calendars"
-        assert [p["field"] for p in answer.json().get("problems", [])] == [
-            f"calendars[{n}]" for n, name in enumerate(calendars) if name == "Birthdays"
-        ]
+        assert answer.json()["code"] == "no_calendars"
         assert await pool.fetchval("SELECT count(*) FROM runs") == 0
 
     @pytest.mark.parametrize("body", ["[1]", "{", '{"calendars": "x"}', '{"calendars": [1]}'])

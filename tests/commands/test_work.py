@@ -109,7 +109,7 @@ class TestRefresh:
         assert ended.status == 0, ended
         assert f"ews {ALICE}: done." in ended.out
         assert f"ews {BOB}: done." in ended.out
-        assert linked.adapter.count("list") == 2
+        assert linked.adapter.count("changes") == 2
 
     async def test_without_a_worker_it_is_accepted_and_said(self, linked: World, command: Command) -> None:
         ended = await command("refresh", "--user", "alice")

@@ -336,7 +336,7 @@ async def test_an_audit_changes_nothing_and_gives_the_mailbox_back(world: World,
     for _ in range(2):
         assert await kinds(world) == {"missing": 1, "changed": 1}
     assert await world.ledger() == before
-    assert [call.operation for call in world.adapter.calls] == ["list", "list"]
+    assert [call.operation for call in world.adapter.calls] == ["calendars", "list"] * 2
     assert await world.pool.fetchval("SELECT due_at FROM mailboxes WHERE owner IS NULL") == due
 
 
