@@ -1,15 +1,10 @@
 """What the values of a preference may be, by its description."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, get_args
+from typing import Any
 
+from app.preferences.builtin import SYNTAX
 from app.preferences.document import DescriptionDocument, PreferenceDescription
-from app.preferences.patterns import check_patterns
-from app.preferences.rules import check_rules
-from app.preferences.templates import check_template
 from app.timetables.event import check_text
-from providers.contract import Colour, ShowAs
 
 __all__ = ["MAX_ITEMS", "check_item", "check_number", "check_value"]
 
@@ -21,17 +16,6 @@ MAX_ITEMS = 1000
 """Of a list, whatever its description allows."""
 MAX_ITEM = 1000
 """Characters of an item of a list."""
-
-SYNTAX: Mapping[str, Callable[[Any], str | None]] = {
-    "presentation.titleTemplate": check_template,
-    "presentation.descriptionTemplate": check_template,
-    "presentation.showAsByCategory": partial(check_rules, allowed=get_args(ShowAs)),
-    "presentation.colourByCategory": partial(check_rules, allowed=get_args(Colour)),
-    "presentation.categoryNames": check_rules,
-    "selection.includeTitles": check_patterns,
-    "selection.excludeTitles": check_patterns,
-}
-"""What else is wrong with a value of a built-in preference, in a sentence."""
 
 
 def check_value(description: DescriptionDocument, value: Any) -> str | None:

@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from app.timetables.event import LINE
+
 __all__ = ["check_rules", "read_rules"]
+
+MAX_NAME = 255
+"""Characters of a category's name in a mailbox."""
 
 
 def read_rules(rules: Sequence[Any], allowed: Sequence[str] | None = None) -> dict[str, str]:
@@ -28,6 +33,8 @@ def check_rules(rules: Sequence[str], allowed: Sequence[str] | None = None) -> s
         category, what = _parts(rule)
         if not category or (allowed is not None and what not in allowed):
             return f"Item {position}: expected CATEGORY=, and behind it {expected}."
+        if LINE.search(what) or len(what) > MAX_NAME:
+            return f"Item {position}: a name is one line of at most {MAX_NAME} characters."
         if category.casefold() in seen:
             return f"Item {position}: there is a rule for this category already."
         seen.add(category.casefold())

@@ -1,14 +1,13 @@
 """Timetables in the database: replaced as a whole or changed in part, always as a set."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
 
-import asyncpg
 import msgspec
 
 from app.config import TimetableSettings
 from app.database.queries import query
+from app.database.transactions import in_transaction
 from app.database.types import Connection, Pool
 from app.errors import Conflict, Invalid, PreconditionFailed
 from app.provisioning.text import is_username
@@ -18,11 +17,6 @@ from app.timetables.event import content_hash, decode, encode
 from providers.contract import Event
 
 __all__ = ["Counts", "Held", "Stored", "fetch", "fetch_revision", "patch", "replace", "replace_many"]
-
-Result = TypeVar("Result")
-
-TRIES = 3
-"""How often a change is tried where PostgreSQL ends a deadlock: with runs that hold the same mailboxes."""
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,7 +110,7 @@ async def replace_many(
             connection, {name: timetables[name] for name in known}, None, limits, now, confirm
         )
 
-    return await _transaction(pool, work)
+    return await in_transaction(pool, work)
 
 
 async def fetch(connection: Connection | Pool, username: str) -> Stored:
@@ -171,18 +165,7 @@ async def _change_one(
             )
         return result
 
-    return await _transaction(pool, work)
-
-
-async def _transaction(pool: Pool, work: Callable[[Connection], Awaitable[Result]]) -> Result:
-    for attempt in range(1, TRIES + 1):
-        try:
-            async with pool.acquire() as connection, connection.transaction():
-                return await work(connection)
-        except asyncpg.DeadlockDetectedError:
-            if attempt == TRIES:
-                raise
-    raise AssertionError("unreachable")
+    return await in_transaction(pool, work)
 
 
 async def _lock(connection: Connection, usernames: list[str]) -> dict[str, int]:
