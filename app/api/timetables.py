@@ -12,6 +12,7 @@ from litestar.params import HeaderParameter, QueryParameter
 
 from app.api.auth import own_user
 from app.api.dependencies import InjectedCaller, InjectedClock, InjectedConfig, InjectedPool
+from app.api.media_types import media_type
 from app.api.openapi import problems
 from app.api.select import Select, Selection
 from app.api.timetable_schemas import LinesOperation, PatchOperation, TimetableOperation, calendar_response
@@ -19,7 +20,7 @@ from app.api.v0_users import Username
 from app.errors import TooLarge
 from app.timetables import store
 from app.timetables.document import Reader, StoredDocument, to_document
-from app.timetables.etag import etag, expected_revisions, matches
+from app.timetables.etag import ICALENDAR, etag, expected_revisions, matches
 from app.timetables.icalendar import CalendarReader
 from app.timetables.lines import gunzip, split_lines
 from app.timetables.output import to_icalendar
@@ -84,11 +85,11 @@ async def put_timetable(
     confirm: Confirm = False,
     if_match: IfMatch = None,
 ) -> Response[Counts]:
-    media_type = _media_type(request, JSON, CALENDAR)
+    body_type = media_type(request, JSON, CALENDAR)
     body = await _body(request, config.timetables.max_body_bytes)
     now = clock()
     # In a thread: a large timetable takes a while, in which others are served.
-    if media_type == CALENDAR:
+    if body_type == CALENDAR:
         calendar_reader = CalendarReader(config.timetables, config.timezone)
         events: list[Event] = await asyncio.to_thread(calendar_reader.timetable, body, now)
     else:
@@ -126,7 +127,7 @@ async def patch_timetable(
     confirm: Confirm = False,
     if_match: IfMatch = None,
 ) -> Response[Counts]:
-    _media_type(request, JSON)
+    media_type(request, JSON)
     body = await _body(request, config.timetables.max_body_bytes)
     reader = Reader(config.timetables, config.timezone)
     upsert, delete = await asyncio.to_thread(reader.patch, body)
@@ -162,12 +163,13 @@ async def get_timetable(
 ) -> Response[StoredDocument] | Response[bytes] | Response[None]:
     selection = Selection(StoredDocument, select)
     as_calendar = request.accept.best_match([JSON, CALENDAR], default=JSON) == CALENDAR
+    representation = ICALENDAR if as_calendar else ""
     if if_none_match is not None:
-        tag = etag(await store.fetch_revision(pool, username), as_calendar)
+        tag = etag(await store.fetch_revision(pool, username), representation)
         if matches(if_none_match, tag):
             return Response(None, status_code=304, headers={"ETag": tag, "Vary": "Accept"})
     stored = await store.fetch(pool, username)
-    headers = {"ETag": etag(stored.revision, as_calendar), "Vary": "Accept"}
+    headers = {"ETag": etag(stored.revision, representation), "Vary": "Accept"}
     if as_calendar:
         calendar = await asyncio.to_thread(to_icalendar, stored.events, config.timezone)
         return Response(calendar, media_type=CALENDAR, headers=headers)
@@ -198,20 +200,12 @@ async def post_timetables(
     create_users: CreateUsers = False,
     confirm: Confirm = False,
 ) -> Summary:
-    _media_type(request, LINES)
+    media_type(request, LINES)
     lines = split_lines(_content(request), config.timetables.max_body_bytes)
     publisher = Publisher(pool, config.timetables, clock, create_users=create_users, confirm=confirm)
     return await publish_lines(
         lines, publisher, Reader(config.timetables, config.timezone), caller.may_act_for
     )
-
-
-def _media_type(request: Request[Any, Any, Any], *expected: str) -> str:
-    """The body's media type, if it is one of those that are understood; otherwise the answer is 415."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in expected:
-        raise HTTPException(status_code=415, detail=f"Content-Type: expected {' or '.join(expected)}.")
-    return media_type
 
 
 def _content(request: Request[Any, Any, Any]) -> AsyncIterator[bytes]:

@@ -44,14 +44,11 @@ Access: TypeAlias = Literal["read", "write"]
 
 
 class AccessFlags(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a token of each role may do with the values. A role that is not named may do nothing with them.
+    """What a token of each role may do with the values; one that is not named may do nothing with them."""
 
-    An admin may do everything always, a reader may write nothing, and who writes also reads.
-    """
-
-    admin: tuple[Access, ...] = ("read", "write")
-    frontend: tuple[Access, ...] = ()
-    reader: tuple[Access, ...] = ()
+    admin: Annotated[tuple[Access, ...], Meta(description="Everything, always.")] = ("read", "write")
+    frontend: Annotated[tuple[Access, ...], Meta(description="Who writes also reads.")] = ()
+    reader: Annotated[tuple[Access, ...], Meta(description="A reader writes nothing.")] = ()
 
 
 class DescriptionDocument(

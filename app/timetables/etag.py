@@ -1,16 +1,17 @@
-"""Entity tags of timetables (RFC 9110 section 8.8.3): their revision, a tag for each representation."""
+"""Entity tags (RFC 9110 section 8.8.3): a revision, and a tag for each representation of it."""
 
 import re
 
-__all__ = ["etag", "expected_revisions", "matches"]
+__all__ = ["ICALENDAR", "etag", "expected_revisions", "matches"]
 
 TAG = re.compile(r'(W/)?"([^"]*)"')
-ICALENDAR = "-ics"
+ICALENDAR = "ics"
+"""The representation of a timetable as iCalendar."""
 
 
-def etag(revision: int, icalendar: bool = False) -> str:
-    """The strong tag of a revision."""
-    return f'"{revision}{ICALENDAR if icalendar else ""}"'
+def etag(revision: int, representation: str = "") -> str:
+    """The strong tag of a revision, as JSON or in another representation (``ics``, a language)."""
+    return f'"{revision}-{representation}"' if representation else f'"{revision}"'
 
 
 def expected_revisions(if_match: str | None) -> frozenset[int] | None:
@@ -22,7 +23,7 @@ def expected_revisions(if_match: str | None) -> frozenset[int] | None:
         return None
     revisions = set()
     for weak, text in TAG.findall(if_match):
-        number = text.removesuffix(ICALENDAR)
+        number = text.partition("-")[0]
         if not weak and number.isascii() and number.isdecimal():
             revisions.add(int(number))
     return frozenset(revisions)

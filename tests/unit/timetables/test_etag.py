@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.timetables.etag import etag, expected_revisions, matches
+from app.timetables.etag import ICALENDAR, etag, expected_revisions, matches
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,8 @@ def test_if_match_names_revisions_by_strong_tags(header: str | None, allowed: se
 
 
 def test_the_tag_of_each_representation_is_accepted_and_differs() -> None:
-    assert expected_revisions(etag(3, icalendar=True)) == expected_revisions(etag(3)) == {3}
-    assert etag(3, icalendar=True) != etag(3)
+    assert expected_revisions(etag(3, ICALENDAR)) == expected_revisions(etag(3)) == {3}
+    assert etag(3, ICALENDAR) != etag(3)
 
 
 @pytest.mark.parametrize(
