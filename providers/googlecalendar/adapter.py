@@ -97,7 +97,9 @@ class GoogleAdapter:
             event = read(self._answer(reply, "event"), EventResource).remote
             if event is not None and event.marker.instance == instance:
                 found[event.id] = event
-        return [event for event in found.values() if event.marker.attempt in wanted]
+        events = [event for event in found.values() if event.marker.attempt in wanted]
+        # The order of a search is undocumented; the original alone has its attempt as its id.
+        return sorted(events, key=lambda event: event.id != event.marker.attempt.hex)
 
     async def list(self, mailbox: Mailbox, instance: str) -> AsyncIterator[RemoteEvent]:
         async for event in self._search(mailbox, instance, f"{INSTANCE}={instance}"):

@@ -23,7 +23,7 @@ __all__ = ["Calendars"]
 ENTRY = "id,accessRole,summary,description,primary,dataOwner,timeZone"
 LARGEST_LIST = 250
 
-_MARK = re.compile(r"rooster-calendar/(?P<instance>[^/\s<>]+)/(?P<name>[^/\s<>]+)")
+_MARK = re.compile(r"rooster-calendar/(?P<instance>[\w.~%-]+)/(?P<name>[\w.~%-]+)/", re.ASCII)
 """Percent-encoded, so that no client takes anything in it for markup or for the end of a line."""
 
 T = TypeVar("T")
@@ -161,5 +161,5 @@ def _belongs_to(entry: CalendarEntry, primary: CalendarEntry) -> bool:
 
 def _description(instance: str, name: str) -> str:
     """For the person, and our mark."""
-    mark = f"rooster-calendar/{quote(instance, safe='')}/{quote(name, safe='')}"
+    mark = f"rooster-calendar/{quote(instance, safe='')}/{quote(name, safe='')}/"
     return f"Kept by {instance}. Rooster knows this calendar by the line below.\n{mark}"

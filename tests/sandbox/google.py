@@ -1,18 +1,31 @@
-"""Google's own client library, unmodified, pointed at the sandbox."""
+"""Google's own client library, unmodified, pointed at the sandbox; and our adapter, connected to it."""
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import google_auth_httplib2
 import httplib2
+import msgspec
 from google.oauth2 import service_account
 from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
 from googleapiclient.http import BatchHttpRequest
 
+from providers.contract import Adapter, Create, Event, Marker
+from providers.googlecalendar import connect
 from providers.sandbox.server import Sandbox
+from providers.settings import GoogleSettings
+
+TYPE = "googlecalendar"
+INSTANCE = "uni.example"
+NOW = datetime(2026, 9, 1, 8, tzinfo=UTC)
+"""What the adapter's clock shows."""
 
 CALENDAR_SCOPE = "https://www.googleapis.com/auth/calendar"
 
@@ -98,3 +111,39 @@ def event(**fields: Any) -> dict[str, Any]:
         "start": {"dateTime": "2026-12-01T10:00:00", "timeZone": "Europe/Amsterdam"},
         "end": {"dateTime": "2026-12-01T11:00:00", "timeZone": "Europe/Amsterdam"},
     } | fields
+
+
+def settings(sandbox: Sandbox, **changes: str) -> GoogleSettings:
+    key = json.dumps(key_file(sandbox))
+    return msgspec.structs.replace(
+        GoogleSettings(service_account=key, api_url=sandbox.url, ca_file=str(sandbox.ca_file)), **changes
+    )
+
+
+@asynccontextmanager
+async def connected(sandbox: Sandbox) -> AsyncIterator[Adapter]:
+    """The adapter, closed at the end."""
+    adapter = await connect(settings(sandbox), lambda: NOW)
+    try:
+        yield adapter
+    finally:
+        await adapter.close()
+
+
+def lecture(number: int = 0, **fields: object) -> Event:
+    """An event of a timetable: an hour each, on one day after the other."""
+    start = datetime(2026, 12, 1, 9, tzinfo=UTC) + timedelta(days=number)
+    event = Event(
+        uid=f"lecture-{number}",
+        title=f"Algebra {number}",
+        start=start,
+        end=start + timedelta(hours=1),
+        time_zone="Europe/Amsterdam",
+    )
+    return msgspec.structs.replace(event, **fields)
+
+
+def create(event: Event) -> Create:
+    """An attempt to create the event."""
+    marker = Marker(instance=INSTANCE, synchronization=7, event=event.uid, attempt=uuid4())
+    return Create(event=event, marker=marker)

@@ -1,10 +1,9 @@
 """What only the Google adapter promises; what all adapters do is in tests/contract."""
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import uuid4
 
 import aiohttp
@@ -16,9 +15,7 @@ from providers.contract import (
     Create,
     Delete,
     Done,
-    Event,
     Gone,
-    Marker,
     ProviderError,
     Refused,
     Throttled,
@@ -29,42 +26,13 @@ from providers.googlecalendar import connect
 from providers.sandbox.google import dialect
 from providers.sandbox.google.service import Answer, Call, Service
 from providers.sandbox.server import Sandbox
-from providers.settings import GoogleSettings
-from tests.sandbox.google import key_file
-
-TYPE = "googlecalendar"
-NOW = datetime(2026, 9, 1, 8, tzinfo=UTC)
-
-
-def lecture(number: int = 0, **fields: object) -> Event:
-    start = datetime(2026, 12, 1, 9, tzinfo=UTC) + timedelta(days=number)
-    event = Event(
-        uid=f"lecture-{number}",
-        title=f"Algebra {number}",
-        start=start,
-        end=start + timedelta(hours=1),
-        time_zone="Europe/Amsterdam",
-    )
-    return msgspec.structs.replace(event, **fields)
-
-
-def create(event: Event) -> Create:
-    marker = Marker(instance="uni.example", synchronization=7, event=event.uid, attempt=uuid4())
-    return Create(event=event, marker=marker)
-
-
-def settings(sandbox: Sandbox, **changes: str) -> GoogleSettings:
-    key = json.dumps(key_file(sandbox))
-    return msgspec.structs.replace(
-        GoogleSettings(service_account=key, api_url=sandbox.url, ca_file=str(sandbox.ca_file)), **changes
-    )
+from tests.sandbox.google import NOW, TYPE, connected, create, lecture, settings
 
 
 @pytest.fixture
 async def adapter(sandbox: Sandbox) -> AsyncIterator[Adapter]:
-    adapter = await connect(settings(sandbox), lambda: NOW)
-    yield adapter
-    await adapter.close()
+    async with connected(sandbox) as adapter:
+        yield adapter
 
 
 @pytest.fixture
@@ -221,6 +189,50 @@ async def test_nothing_is_sent_again_when_a_connection_drops(
     (outcome,) = await adapter.apply(mailbox, [operations[operation]])
     assert isinstance(outcome, Unknown)
     assert sandbox.state.stats.operations[TYPE, operation] == before + 1
+
+
+async def test_permit_is_asked_for_anew_where_a_new_token_is_needed(sandbox, adapter, mailbox, calendar):
+    sandbox.state.credentials = msgspec.structs.replace(sandbox.state.credentials, signing_key="n" * 43)
+    asked = []
+
+    def permit() -> None:
+        asked.append(sandbox.state.stats.requests[TYPE, "token"])
+        if len(asked) == 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        await adapter.apply(mailbox, [create(lecture())], permit)
+    # The second time, the new token is there already.
+    assert asked == [1, 2]
+    assert calendar == {}
+
+
+async def test_permit_is_asked_for_once_there_is_a_connection(sandbox, control, monkeypatch, calendar):
+    """However long that takes: here the other request has the only one, until it is let go."""
+    monkeypatch.setattr("providers.googlecalendar.client.CONNECTIONS", 1)
+    arrived, over = asyncio.Event(), asyncio.Event()
+
+    async def sleep(_: float) -> None:
+        arrived.set()
+        await over.wait()
+
+    sandbox.state.sleep = sleep
+    asked: list[str] = []
+    async with connected(sandbox) as adapter:
+        first, second = [await adapter.probe(f"{name}@uni.example") for name in ("alice", "bob")]
+        await play(control, fault="slow", operation="create")
+        slow = asyncio.create_task(adapter.apply(first, [create(lecture())], lambda: asked.append("first")))
+        await arrived.wait()
+        waiting = asyncio.create_task(
+            adapter.apply(second, [create(lecture())], lambda: asked.append("second"))
+        )
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert asked == ["first"]
+        over.set()
+        for task in (slow, waiting):
+            assert [type(outcome) for outcome in await task] == [Done]
+    assert asked == ["first", "second"]
 
 
 async def test_logs_hold_no_text_of_an_event_and_no_token(adapter, mailbox, caplog):

@@ -1,29 +1,23 @@
 """What only the Google adapter promises of calendars; the rest is in tests/contract."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
 
 from providers.contract import Adapter, Calendar, Done, Gone, ProviderError, Refused, Unknown
-from providers.googlecalendar import connect
 from providers.googlecalendar.tokens import CALENDAR_SCOPES
 from providers.sandbox.google import calendars as sandbox_calendars
 from providers.sandbox.server import Sandbox
 from providers.sandbox.state import SandboxCalendar, SandboxMailbox
-from tests.sandbox.test_google_adapter import TYPE, create, lecture, settings
-
-INSTANCE = "uni.example"
-NOW = datetime(2026, 9, 1, 8, tzinfo=UTC)
+from tests.sandbox.google import INSTANCE, TYPE, connected, create, lecture
 
 
 @pytest.fixture
 async def adapter(sandbox: Sandbox) -> AsyncIterator[Adapter]:
-    adapter = await connect(settings(sandbox), lambda: NOW)
-    yield adapter
-    await adapter.close()
+    async with connected(sandbox) as adapter:
+        yield adapter
 
 
 @pytest.fixture
@@ -175,7 +169,7 @@ async def test_where_google_names_no_owner_the_role_decides(
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [("Mine: ", ""), ("", "\nSee <b>uni.example</b>"), ("<p>", "</p>"), ("&amp; ", " &lt;x&gt;")],
+    [("Mine: ", "."), ("", "\nSee <b>uni.example</b>"), ("<p>", "</p>"), ("&amp; ", " &lt;x&gt;")],
 )
 async def test_the_mark_is_found_within_what_the_person_writes_around_it(
     adapter, mailbox, made, held, before, after

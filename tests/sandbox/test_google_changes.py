@@ -1,7 +1,6 @@
 """What only the Google adapter promises of changes; the rest is in tests/contract."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -9,21 +8,17 @@ import msgspec
 import pytest
 
 from providers.contract import Adapter, Changes, Delete, Gone, ProviderError, StartOver, Unknown
-from providers.googlecalendar import connect
 from providers.sandbox.google import dialect
 from providers.sandbox.server import Sandbox
-from tests.sandbox.test_google_adapter import TYPE, create, lecture, settings
+from tests.sandbox.google import INSTANCE, TYPE, connected, create, lecture
 
-INSTANCE = "uni.example"
-NOW = datetime(2026, 9, 1, 8, tzinfo=UTC)
 LISTING = "providers.sandbox.google.listing.list_events"
 
 
 @pytest.fixture
 async def adapter(sandbox: Sandbox) -> AsyncIterator[Adapter]:
-    adapter = await connect(settings(sandbox), lambda: NOW)
-    yield adapter
-    await adapter.close()
+    async with connected(sandbox) as adapter:
+        yield adapter
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from providers.contract import Done, Gone, Refused, Throttled, Unknown
 from providers.googlecalendar import outcomes
 from providers.googlecalendar.replies import Answer, NoAnswer, NoToken
-from providers.googlecalendar.tokens import SCOPES
+from providers.googlecalendar.tokens import CALENDAR_SCOPES, SCOPES
 
 NOW = datetime(2026, 9, 1, 8, tzinfo=UTC)
 SECRET = "Disciplinary hearing"
@@ -216,3 +216,61 @@ def test_errors_in_strange_shapes_are_outcomes_too(body):
 def test_nothing_of_googles_message_is_repeated():
     for status in (400, 401, 403, 404, 409, 410, 412, 429, 500):
         assert SECRET not in repr(failure(error(status, "some")))
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        NoToken(error="unauthorized_client", description="Client is unauthorized to retrieve access tokens"),
+        NoToken(error="invalid_scope", description="Invalid OAuth scope"),
+        error(403, "insufficientPermissions"),
+        newer_error(403, "PERMISSION_DENIED", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"),
+    ],
+)
+def test_a_missing_scope_for_calendars_stops_that_mailbox_alone_and_is_named(reply):
+    refused = outcomes.calendar_failure(reply, NOW)
+    assert isinstance(refused, Refused)
+    assert refused.scope == "mailbox"
+    assert all(scope in refused.reason for scope in CALENDAR_SCOPES)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        NoToken(error="invalid_grant", description="Invalid JWT Signature."),
+        NoToken(error="invalid_grant", description="Invalid email or User ID"),
+        NoToken(error="admin_policy_enforced", description=""),
+        NoAnswer(why="TimeoutError"),
+        error(403, "quotaExceeded"),
+        error(503, "backendError"),
+    ],
+)
+def test_every_other_failure_of_a_calendar_is_what_it_always_is(reply):
+    assert outcomes.calendar_failure(reply, NOW) == outcomes.failure(reply, "calendar", NOW)
+
+
+def test_a_calendar_that_google_does_not_let_us_make_has_a_reason_of_its_own():
+    refused = outcomes.calendar_failure(error(403, "forbidden"), NOW)
+    assert isinstance(refused, Refused)
+    assert (refused.code, refused.scope) == ("forbidden", "mailbox")
+    assert "calendar" in refused.reason
+    assert refused.reason != failure(error(403, "forbidden")).reason
+
+
+@pytest.mark.parametrize(
+    ("reply", "refused"),
+    [
+        (error(410, "fullSyncRequired"), True),
+        (error(410, "updatedMinTooLongAgo"), True),
+        (error(400, "invalid"), True),
+        (Answer(status=410), False),
+        (error(404, "notFound"), False),
+        (error(403, "rateLimitExceeded"), False),
+        (error(503, "backendError"), False),
+        (NoAnswer(why="TimeoutError"), False),
+        (Answer(status=200), False),
+    ],
+)
+def test_a_state_is_refused_by_googles_own_word_alone(reply, refused):
+    """A proxy's 410 has no JSON; to start over for it would read whole calendars for nothing."""
+    assert outcomes.refuses_state(reply) is refused

@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from providers.googlecalendar.replies import Answer, NoAnswer, NoToken
-from providers.googlecalendar.tokens import SCOPES, Fetched, Tokens, TokenUnavailable
+from providers.googlecalendar.tokens import CALENDAR_SCOPES, SCOPES, Fetched, Tokens, TokenUnavailable
 from providers.sandbox.credentials import Credentials
 
 URI = "https://oauth2.googleapis.com/token"
@@ -93,6 +93,18 @@ async def test_token_is_asked_for_anew_when_it_is_about_to_expire_or_was_refused
     assert [await tokens.get("alice@uni.example") for _ in range(3)] == ["a", "b", "b"]
     tokens.forget("alice@uni.example")
     assert await tokens.get("alice@uni.example") == "c"
+
+
+async def test_tokens_of_other_scopes_are_kept_apart(opened, credentials):
+    tokens, endpoint = opened(token("a"), token("b"), token("c"))
+    assert await tokens.get("alice@uni.example") == "a"
+    for _ in range(2):
+        assert await tokens.get("alice@uni.example", CALENDAR_SCOPES) == "b"
+    claims = jwt.decode(endpoint.assertions[1], credentials.public_key, ["RS256"], audience=URI)
+    assert claims["scope"].split() == list(CALENDAR_SCOPES)
+    tokens.forget("alice@uni.example", CALENDAR_SCOPES)
+    assert await tokens.get("alice@uni.example") == "a"
+    assert await tokens.get("alice@uni.example", CALENDAR_SCOPES) == "c"
 
 
 async def test_tokens_of_people_not_seen_for_long_are_dropped(opened, monkeypatch):
