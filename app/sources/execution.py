@@ -151,7 +151,7 @@ class Execution:
 
     def _nothing_read(self) -> str | None:
         counts = self._staging.counts
-        if counts.requests and counts.read_errors == counts.requests:
+        if counts.requests and counts.read_errors == counts.requests and not counts.pages:
             return f"No request succeeded; the first: {self._staging.first_failure}"
         return None
 

@@ -75,6 +75,10 @@ class SourceRunner:
                 except TRANSIENT as error:
                     log.warning("database_gone", error=type(error).__name__)
                     await asyncio.wait([stopping], timeout=DATABASE_RETRY)
+                except Exception:
+                    # A bug of ours must not take down what else the process does.
+                    log.exception("source_runner_failed")
+                    await asyncio.wait([stopping], timeout=DATABASE_RETRY)
         finally:
             stopping.cancel()
             await self._give_all_back()

@@ -1,5 +1,6 @@
 """What a run reads, in which order, and what becomes of errors."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -209,44 +210,32 @@ class TestErrors:
 class TestThrottling:
     async def test_a_throttled_request_is_made_again_when_the_source_wants(self, world: World) -> None:
         await world.add_users("alice")
-        until = world.clock().replace(hour=9)
-        tries: list[object] = []
+        until = world.clock() + timedelta(minutes=10)
+        asked_at: list[datetime] = []
 
-        async def throttle() -> None:
-            if not tries:
-                tries.append(world.clock())
+        async def throttle_once() -> None:
+            asked_at.append(world.clock())
+            if len(asked_at) == 1:
                 raise Throttled("Too many requests.", until)
 
-        async def time_passes() -> None:
-            tries.append(world.clock())
-
-        world.source.give("alice", throttle, page(lecture("alice", "a")))
-        job, account = await world.job(), await world.account()
-        world.config = world.config  # the default: it waits 15 minutes at most
-        world.clock.set(until.replace(minute=0))
-        world.clock.advance(minutes=-10)
-        begun = await world.begin(job, account, args={"users": ["alice"]})
-
-        original = world.hook.send
-
-        async def send(event: Any, data: Any) -> None:
-            await original(event, data)
-            if event == "rate_limited":
-                world.clock.set(until)
-
-        world.hook.send = send  # type: ignore[method-assign]
-        await world.runner().run_until_idle()
-        from app.sources import runs
-
-        run = await runs.find(world.pool, begun.id)
-        assert run.state == "done"
+        world.source.give("alice", throttle_once, page(lecture("alice", "a")))
+        world.hook.on["rate_limited"] = lambda: world.clock.set(until)
+        run = await world.run(await world.job(), await world.account(), args={"users": ["alice"]})
+        assert (run.state, run.errors) == ("done", [])
+        assert len(asked_at) == 2
+        assert asked_at[1] >= until
+        assert world.hook.data("rate_limited") == [{"until": "2026-09-01T08:10:00Z"}]
         assert await world.uids("alice") == ["a"]
-        assert world.hook.data("rate_limited") == [{"until": "2026-09-01T09:00:00Z"}]
 
     async def test_a_rest_that_is_too_long_is_a_failure(self, world: World) -> None:
-        far = world.clock().replace(hour=23)
-        world.source.give("alice", Throttled("Too many requests.", far))
+        world.source.give("alice", Throttled("Too many requests.", world.clock() + timedelta(hours=1)))
         run = await world.run(await world.job(), await world.account(), args={"users": ["alice"]})
         assert run.state == "failed"
         assert "900 seconds (sources.max_wait_seconds)" in (run.detail or "")
         assert len(world.source.calls) == 1
+
+    async def test_a_source_that_throttles_for_ever_is_given_up(self, world: World) -> None:
+        world.source.give("alice", Throttled("Too many requests.", world.clock()))
+        run = await world.run(await world.job(), await world.account(), args={"users": ["alice"]})
+        assert run.state == "failed"
+        assert "It was asked 10 times." in (run.detail or "")

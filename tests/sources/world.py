@@ -60,6 +60,12 @@ def page(*records: Record, **changes: Any) -> Page:
     return Page(records=records, **changes)
 
 
+def contradiction(username: str) -> list[Record]:
+    """Two records that are the same event with different contents: no timetable can hold both."""
+    second = lecture(username, "same", title="another")
+    return [lecture(username, "same"), msgspec.structs.replace(second, id="other")]
+
+
 class FakeSource:
     """``contract.Integration`` without a source: what each resource answers is scripted.
 
@@ -124,11 +130,14 @@ class FakeWebhook:
         self.events: list[tuple[RunEvent, Mapping[str, Json]]] = []
         self.attempts: list[int] = []
         self.refuse: RunEvent | None = None
+        self.on: dict[RunEvent, Callable[[], None]] = {}
+        """What happens when an event has come."""
 
     async def send(self, event: RunEvent, data: Mapping[str, Json]) -> None:
         if event == self.refuse:
             raise DeliveryFailed("The webhook answers with HTTP status 500. It was tried 8 times.")
         self.events.append((event, msgspec.json.decode(msgspec.json.encode(data))))
+        self.on.get(event, lambda: None)()
 
     def names(self) -> list[str]:
         return [name for name, _ in self.events]

@@ -1,0 +1,173 @@
+"""Runs that go on from an earlier one: what has changed since, and what has not changed at all."""
+
+from typing import Any
+
+import pytest
+
+from app.sources import accounts, jobs, runs
+from app.sources.contract import Context, Json, Page, ReadFailed, RecordError, ResourceRequest
+from app.sources.runs import JobRun
+from app.sources.secrets import open_vault
+from tests.sources.world import Step, World, contradiction, lecture, page
+
+INCREMENTAL: dict[str, Json] = {
+    "resource": "everything",
+    "query": {"changed_since": "{{previous_run_date}}"},
+    "persist": True,
+}
+
+
+class TestIncremental:
+    @pytest.fixture
+    async def job(self, world: World) -> Any:
+        await world.add_users("alice", "bob")
+        world.source.script("everything", page(lecture("alice", "a"), lecture("bob", "b")))
+        return await world.job(INCREMENTAL, args_schema={}), await world.account()
+
+    def asked(self, world: World) -> list[Json]:
+        return [query["changed_since"] for query in world.source.queries("everything")]
+
+    async def test_the_first_run_reads_from_the_beginning_of_time(self, world: World, job: Any) -> None:
+        run = await world.run(*job)
+        assert (self.asked(world), run.previous_run_date) == (["1970-01-01T00:00:00Z"], None)
+
+    async def test_the_next_one_goes_on_from_its_start_and_takes_nothing_out(
+        self, world: World, job: Any
+    ) -> None:
+        first = await world.run(*job)
+        world.source.script("everything", page(lecture("alice", "a2")))
+        second = await world.run(*job)
+        assert second.previous_run_date == first.started_at
+        assert self.asked(world)[1] == "2026-09-01T08:01:00Z"
+        assert (await world.uids("alice"), await world.uids("bob")) == (["a", "a2"], ["b"])
+
+    async def test_a_cancelled_event_goes(self, world: World, job: Any) -> None:
+        """That is how a source of changes says that an event is off."""
+        await world.run(*job)
+        world.source.script("everything", page(lecture("alice", "a", status="cancelled")))
+        await world.run(*job)
+        row = await world.pool.fetchrow("SELECT cancelled FROM timetable_events WHERE uid = 'a'")
+        assert row is not None
+        assert row["cancelled"]
+
+    async def test_one_that_ignores_the_previous_run_reads_and_replaces_everything(
+        self, world: World, job: Any
+    ) -> None:
+        await world.run(*job)
+        world.source.script("everything", page(lecture("alice", "a2"), lecture("bob", "b")))
+        run = await world.run(*job, ignore_previous_run=True)
+        assert (self.asked(world)[1], run.previous_run_date) == ("1970-01-01T00:00:00Z", None)
+        assert await world.uids("alice") == ["a2"]
+
+    @pytest.mark.parametrize("flaw", ["read", "refused", "cancelled", "failed"])
+    async def test_nobody_goes_on_from_a_run_that_left_something_out(
+        self, world: World, job: Any, flaw: str
+    ) -> None:
+        await world.run(*job)
+        if flaw == "read":
+            world.source.script("everything", page(lecture("alice", "c")), ReadFailed("Cut off."))
+        elif flaw == "refused":
+            world.source.script("everything", page(*contradiction("alice")))
+        elif flaw == "failed":
+            world.hook.refuse = "completed"
+        else:
+            run = await world.begin(*job)
+            await runs.cancel(world.pool, run.id, world.clock())
+        if flaw != "cancelled":
+            await world.run(*job)
+        world.hook.refuse = None
+        world.source.script("everything", page())
+        await world.run(*job)
+        assert self.asked(world)[-1] == "2026-09-01T08:01:00Z"
+
+    @pytest.mark.parametrize("change", ["args", "job", "account"])
+    async def test_nobody_goes_on_from_a_run_of_something_else(
+        self, world: World, job: Any, change: str
+    ) -> None:
+        job_id, account_id = job
+        await world.run(*job)
+        world.clock.advance(minutes=5)
+        integrations = world.sources.integrations
+        args: Json = {}
+        if change == "args":
+            args = {"department": "x"}
+        elif change == "job":
+            patched = {"resources": [INCREMENTAL | {"method": "get"}]}
+            await jobs.change(world.pool, job_id, patched, integrations, world.clock())
+        else:
+            patched = {"settings": {"mapping": "another"}}
+            vault = open_vault(world.config)
+            await accounts.change(world.pool, vault, account_id, patched, integrations, world.clock())
+        await world.run(*job, args=args)
+        assert self.asked(world)[1] == "1970-01-01T00:00:00Z"
+
+
+class Feed:
+    """Alice's timetable, with an ETag: who knows it is told that nothing has changed."""
+
+    def __init__(self) -> None:
+        self.etag = '"1"'
+        self.page = page(lecture("alice", "a1"), lecture("alice", "a2"))
+        self.after: list[Exception] = []
+        self.recalled: list[object] = []
+
+    def script(self, _request: ResourceRequest, context: Context) -> list[Step]:
+        async def answer() -> Page:
+            known = await context.recall("alice")
+            self.recalled.append(known)
+            if known == {"etag": self.etag}:
+                return Page(unchanged=True)
+            await context.remember("alice", {"etag": self.etag})
+            return self.page
+
+        return [answer, *self.after]
+
+
+class TestUnchanged:
+    """A source that says that nothing has changed (HTTP 304)."""
+
+    @pytest.fixture
+    async def feed(self, world: World) -> Feed:
+        await world.add_users("alice")
+        feed = Feed()
+        world.source.scripts["timetable"] = feed.script
+        return feed
+
+    @pytest.fixture
+    async def job(self, world: World, feed: Feed) -> Any:
+        """It has read the feed once."""
+        job = await world.job(), await world.account()
+        await self.run(world, job)
+        return job
+
+    async def run(self, world: World, job: Any, **body: Json) -> JobRun:
+        return await world.run(*job, args={"users": ["alice"]}, **body)
+
+    async def test_keeps_the_timetable(self, world: World, feed: Feed, job: Any) -> None:
+        run = await self.run(world, job)
+        assert feed.recalled == [None, {"etag": '"1"'}]
+        assert await world.uids("alice") == ["a1", "a2"]
+        assert (run.counts.records, run.counts.unchanged, run.counts.deleted) == (2, 2, 0)
+
+    async def test_is_not_asked_by_a_run_that_ignores_the_previous_one(
+        self, world: World, feed: Feed, job: Any
+    ) -> None:
+        await self.run(world, job, ignore_previous_run=True)
+        assert feed.recalled == [None, None]
+
+    @pytest.mark.parametrize("flaw", ["cut off", "unmappable", "refused"])
+    async def test_is_not_asked_after_a_read_that_was_not_flawless(
+        self, world: World, feed: Feed, job: Any, flaw: str
+    ) -> None:
+        feed.etag = '"2"'
+        if flaw == "cut off":
+            feed.after = [ReadFailed("Cut off.")]
+        elif flaw == "unmappable":
+            error = RecordError(place="record 2", detail="It has no start.")
+            feed.page = page(lecture("alice", "a1"), errors=[error])
+        else:
+            feed.page = page(*contradiction("alice"))
+        await self.run(world, job)
+        await self.run(world, job)
+        assert feed.recalled[2] != {"etag": '"2"'}
+        assert await world.uids("alice") == ["a1", "a2"]
