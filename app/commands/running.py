@@ -12,7 +12,7 @@ import click
 from app.config import Config, load_config
 from app.log import configure_logging
 
-__all__ = ["configuration", "log_format_option", "run", "stop_on_signals"]
+__all__ = ["configuration", "log_format_option", "run", "stop_on_signals", "together"]
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -66,6 +66,18 @@ def stop_on_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     return stop
+
+
+async def together(parts: list[Coroutine[Any, Any, None]], stop: asyncio.Event) -> None:
+    """Run all parts until each has ended; as soon as one has, the others are asked to stop."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        stop.set()
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def log_format_option(command: Command) -> Command:

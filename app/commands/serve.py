@@ -9,7 +9,7 @@ import structlog
 
 from app.adapters import open_adapters
 from app.clock import system_clock
-from app.commands.running import configuration, log_format_option, run, stop_on_signals
+from app.commands.running import configuration, log_format_option, run, stop_on_signals, together
 from app.database.connect import open_database
 from app.database.migrate import check
 
@@ -40,13 +40,19 @@ async def _serve(host: str, port: int, *, with_worker: bool) -> None:
     # Imported here: together they take a second, which `rooster serve --help` can do without.
     from app.api.app import create_app
     from app.api.server import listen
+    from app.sources.integrations import open_sources
+    from app.sources.runner import SourceRunner
     from app.sync.worker import Worker
 
     stop = stop_on_signals()
     config = configuration()
     if with_worker:
         config.require_instance()
-    async with open_database(config) as pool, open_adapters(config, system_clock) as adapters:
+    async with (
+        open_database(config) as pool,
+        open_adapters(config, system_clock) as adapters,
+        open_sources(config, system_clock) as sources,
+    ):
         async with pool.acquire() as connection:
             await check(connection)
         app = create_app(pool, adapters, config, system_clock)
@@ -59,8 +65,9 @@ async def _serve(host: str, port: int, *, with_worker: bool) -> None:
         parts = [listen(app, host, port, stop, ready)]
         if with_worker:
             worker = Worker(pool, adapters, config, system_clock)
-            parts.append(_after(answering, worker.run(stop)))
-        await _together(parts, stop)
+            runner = SourceRunner(pool, sources, config, system_clock)
+            parts += [_after(answering, worker.run(stop)), _after(answering, runner.run(stop))]
+        await together(parts, stop)
         log.info("serve_stopped")
 
 
@@ -72,15 +79,3 @@ async def _after(event: asyncio.Event, part: Coroutine[Any, Any, None]) -> None:
         part.close()
         raise
     await part
-
-
-async def _together(parts: list[Coroutine[Any, Any, None]], stop: asyncio.Event) -> None:
-    """Run all parts until each has ended; as soon as one has, the others are asked to stop."""
-    tasks = [asyncio.create_task(part) for part in parts]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        stop.set()
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
