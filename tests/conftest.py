@@ -17,6 +17,8 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from shutil import disk_usage
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -28,6 +30,7 @@ from app.database.embedded import embedded_database
 from app.database.migrate import migrate
 from app.database.types import Pool
 from tests.clock import SettableClock
+from tests.introspection import know, learn
 
 LOOPBACK = ["127.0.0.1", "::1", "localhost"]
 UNIT = Path(__file__).parent / "unit"
@@ -37,6 +40,23 @@ NOT_DURABLE = {
     "synchronous_commit": "off",
     "shared_buffers": "32MB",
 }
+ENOUGH_MEMORY = 2 * 1024**3
+"""Bytes, for the databases of one process."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: tests also wait, for processes, leases and the database."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that say that they take long come first, or else the last one would run for minutes by itself."""
+
+    def allowed(item: pytest.Item) -> float:
+        marker = item.get_closest_marker("timeout")
+        return float(marker.args[0]) if marker else 0.0
+
+    items.sort(key=allowed, reverse=True)
 
 
 @pytest.fixture(autouse=True)
@@ -73,8 +93,17 @@ async def execute(dsn: str, statement: str) -> None:
         await connection.close()
 
 
+def in_memory() -> Path | None:
+    """A folder whose files are in memory, if there is one with enough room; None: the usual one.
+
+    To make and drop a database there takes half the CPU or less.
+    """
+    folder = Path("/dev/shm")
+    return folder if os.access(folder, os.W_OK) and disk_usage(folder).free > ENOUGH_MEMORY else None
+
+
 @pytest.fixture(scope="session")
-def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def database_server() -> Iterator[str]:
     """The DSN of a server in which databases can be created."""
     if url := os.environ.get("ROOSTER_TEST_DATABASE_URL"):
         yield url
@@ -82,7 +111,7 @@ def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     # A loop of its own, so that the tests' loops stay theirs.
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         stack = AsyncExitStack()
-        folder = tmp_path_factory.mktemp("postgres")
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="rooster-", dir=in_memory())))
         yield runner.run(stack.enter_async_context(embedded_database(folder, settings=NOT_DURABLE)))
         runner.run(stack.aclose())
 
@@ -97,6 +126,7 @@ def database_template(database_server: str) -> Iterator[str]:
         connection = await asyncpg.connect(in_database(database_server, name))
         try:
             await migrate(connection)
+            know(await learn(connection))
         finally:
             await connection.close()
 

@@ -30,6 +30,7 @@ from tests.crashes.compare import Verdict, compare
 from tests.crashes.people import People
 from tests.crashes.steps import Passed, Sentence, read_log
 from tests.crashes.worker import Job, configuration, start_worker
+from tests.introspection import Types, learn
 
 __all__ = ["Campaign", "Result", "open_campaign", "open_sandbox"]
 
@@ -87,6 +88,7 @@ class Campaign:
         type: str,
         dsn: str,
         config: Path,
+        types: Types,
         folder: Path,
         seed: int,
         pool: Pool,
@@ -98,6 +100,7 @@ class Campaign:
         self.result = Result(type=type, seed=seed)
         self._dsn = dsn
         self._config = config
+        self._types = types
         self._folder = folder
         self.pool = pool
         self._adapter = adapter
@@ -164,8 +167,11 @@ class Campaign:
                 end="kill", skip=random.randrange(int(self._length * 1.5)), delay=_delay(random)
             )
         else:
-            fewest = min((self.result.kills[step] for step in self.result.seen), default=0)
-            spared = frozenset(step for step in self.result.seen if self.result.kills[step] > fewest)
+            # At a step that was missed so far, for which many workers may have to live; later, at any
+            # of those that were killed at less often than another one.
+            counts = sorted(self.result.kills[step] for step in self.result.seen)
+            limit = counts[random.randrange(len(counts))] if counts and not self.result.missed else 0
+            spared = frozenset(step for step in self.result.seen if self.result.kills[step] > limit)
             sentence = Sentence(end="kill", spared=spared, delay=_delay(random))
         begun = time.monotonic()
         process, log = self._start(sentence)
@@ -250,7 +256,8 @@ class Campaign:
         job = Job(
             name=log.name,
             dsn=self._dsn,
-            config=self._config,
+            config=configuration(self._config, self.result.type, lease_seconds),
+            types=self._types,
             type=self.result.type,
             ahead=self._ahead,
             sentence=sentence,
@@ -258,7 +265,6 @@ class Campaign:
             log=self._folder / "workers.log",
             seed=self._workers,
             hours=hours,
-            lease_seconds=lease_seconds,
         )
         return start_worker(job), log
 
@@ -323,10 +329,13 @@ async def open_campaign(type: str, dsn: str, folder: Path, seed: int) -> AsyncIt
             asyncpg.create_pool(dsn, min_size=1, max_size=4) as pool,
             open_adapters(configuration(config, type), system_clock) as adapters,
         ):
+            async with pool.acquire() as connection:
+                types = await learn(connection)
             yield Campaign(
                 type=type,
                 dsn=dsn,
                 config=config,
+                types=types,
                 folder=folder,
                 seed=seed,
                 pool=pool,

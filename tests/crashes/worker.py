@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from random import Random
@@ -27,6 +28,7 @@ from app.log import configure_logging
 from app.sync.worker import Worker
 from tests.crashes.probes import SteppedAdapter, query_names, step_requests, stepped_connection
 from tests.crashes.steps import Sentence, Steps
+from tests.introspection import Types, know
 
 __all__ = ["Job", "configuration", "start_worker"]
 
@@ -43,8 +45,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """By which PostgreSQL knows its connections."""
     dsn: str
-    config: Path
-    """The sandbox's rooster.toml."""
+    config: Config
+    """The sandbox's configuration: to read it takes longer than much of what a worker does."""
+    types: Types
+    """What its connections need not ask PostgreSQL."""
     type: str
     ahead: float
     """Seconds by which the worker's clock is ahead of the machine's."""
@@ -55,9 +59,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Where its warnings go."""
     seed: int
     hours: float = 0.0
-    lease_seconds: int = 60
 
 
+@cache
 def configuration(file: Path, type: str, lease_seconds: int = 60) -> Config:
     """The sandbox's configuration, with one provider only."""
     config = load_config({"ROOSTER_CONFIG": str(file)}, file.parent)
@@ -100,7 +104,7 @@ async def _work(job: Job) -> None:
         return datetime.now(UTC) + ahead
 
     steps = Steps(job.steps, job.sentence)
-    config = configuration(job.config, job.type, job.lease_seconds)
+    know(job.types)
     async with (
         asyncpg.create_pool(
             job.dsn,
@@ -112,7 +116,7 @@ async def _work(job: Job) -> None:
                 "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_SECONDS}s",
             },
         ) as pool,
-        open_adapters(config, system_clock) as adapters,
+        open_adapters(job.config, system_clock) as adapters,
     ):
 
         async def owners(ids: list[str]) -> dict[str, bool]:
@@ -122,7 +126,7 @@ async def _work(job: Job) -> None:
         stepped = {job.type: SteppedAdapter(adapters[job.type], steps, owners)}
         end = clock() + timedelta(hours=job.hours)
         while True:
-            worker = Worker(pool, stepped, config, clock, random=Random(job.seed))
+            worker = Worker(pool, stepped, job.config, clock, random=Random(job.seed))
             await worker.run_until_idle()
             due = await pool.fetchval(DUE, job.type)
             if not job.hours or due is None or due > end:
