@@ -17,6 +17,7 @@ COMMANDS = {
     "doctor": ("doctor", "Check the configuration, the database and access to the providers."),
     "explain": ("explain", "Say why an event is in somebody's calendar, or is not."),
     "import": ("import_timetables", "Import timetables from .ics or .jsonl[.gz] files."),
+    "job": ("job", "Run and list sync jobs, which fetch timetables from sources."),
     "ledger": ("ledger", "Compare the ledger with the mailboxes, or restore it from there."),
     "migrate": ("migrate", "Bring the database to this version."),
     "refresh": ("refresh", "Read what is really in calendars, and compare it with the ledger."),
