@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
 
@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 from providers.contract import (
-    Adapter,
     Create,
     Delete,
     Done,
@@ -30,20 +29,9 @@ from tests.sandbox.google import NOW, TYPE, connected, create, lecture, settings
 
 
 @pytest.fixture
-async def adapter(sandbox: Sandbox) -> AsyncIterator[Adapter]:
-    async with connected(sandbox) as adapter:
-        yield adapter
-
-
-@pytest.fixture
-async def mailbox(adapter):
-    return await adapter.probe("alice@uni.example")
-
-
-@pytest.fixture
-def calendar(sandbox, mailbox):
+def calendar(stored):
     """The events in the sandbox as Google keeps them, by id."""
-    return sandbox.state.mailbox(TYPE, mailbox.address).events
+    return stored.events
 
 
 class Wire(list[Call]):

@@ -1,6 +1,5 @@
 """What only the Google adapter promises of calendars; the rest is in tests/contract."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -9,28 +8,8 @@ import pytest
 from providers.contract import Adapter, Calendar, Done, Gone, ProviderError, Refused, Unknown
 from providers.googlecalendar.tokens import CALENDAR_SCOPES
 from providers.sandbox.google import calendars as sandbox_calendars
-from providers.sandbox.server import Sandbox
-from providers.sandbox.state import SandboxCalendar, SandboxMailbox
-from tests.sandbox.google import INSTANCE, TYPE, connected, create, lecture
-
-
-@pytest.fixture
-async def adapter(sandbox: Sandbox) -> AsyncIterator[Adapter]:
-    async with connected(sandbox) as adapter:
-        yield adapter
-
-
-@pytest.fixture
-async def mailbox(adapter):
-    return await adapter.probe("alice@uni.example")
-
-
-@pytest.fixture
-def state(sandbox: Sandbox, mailbox) -> SandboxMailbox:
-    """The mailbox as the sandbox keeps it."""
-    found = sandbox.state.mailbox(TYPE, mailbox.address)
-    assert found is not None
-    return found
+from providers.sandbox.state import SandboxCalendar
+from tests.sandbox.google import INSTANCE, TYPE, create, lecture
 
 
 @pytest.fixture
@@ -45,9 +24,9 @@ def there(mailbox, made):
 
 
 @pytest.fixture
-def held(state, made) -> SandboxCalendar:
+def held(stored, made) -> SandboxCalendar:
     """The calendar that we made, as the sandbox keeps it."""
-    return state.calendars[made.id]
+    return stored.calendars[made.id]
 
 
 async def play(control: Any, **fault: object) -> None:
@@ -74,7 +53,7 @@ async def test_reading_calendars_takes_no_further_scope(sandbox, adapter, mailbo
 
 
 async def test_without_the_further_scope_the_administrator_is_told_which_and_events_go_on(
-    control, adapter, mailbox, state
+    control, adapter, mailbox, stored
 ):
     await play(control, fault="deny", operation="token")
     with pytest.raises(ProviderError) as caught:
@@ -83,7 +62,7 @@ async def test_without_the_further_scope_the_administrator_is_told_which_and_eve
     assert isinstance(outcome, Refused)
     assert outcome.scope == "mailbox"
     assert CALENDAR_SCOPES[0] in outcome.reason
-    assert state.calendars == {}
+    assert stored.calendars == {}
     (done,) = await adapter.apply(mailbox, [create(lecture())])
     assert isinstance(done, Done)
 
@@ -104,29 +83,29 @@ async def test_new_calendar_has_the_time_zone_of_the_primary_one(held):
 
 
 @pytest.mark.parametrize("fault", ["commit_then_503", "commit_then_drop", "partial"])
-async def test_calendar_whose_answer_was_lost_is_found_in_the_list(control, adapter, mailbox, state, fault):
+async def test_calendar_whose_answer_was_lost_is_found_in_the_list(control, adapter, mailbox, stored, fault):
     await play(control, fault=fault, operation="make_calendar")
     with pytest.raises(ProviderError) as caught:
         await adapter.make_calendar(mailbox, INSTANCE, "Timetable")
     assert isinstance(caught.value.outcome, Unknown)
     (_, found) = await adapter.calendars(mailbox, INSTANCE)
     assert (found.name, found.ours) == ("Timetable", True)
-    assert list(state.calendars) == [found.id]
+    assert list(stored.calendars) == [found.id]
 
 
 @pytest.mark.parametrize("fault", ["commit_then_503", "commit_then_drop"])
-async def test_removal_whose_answer_was_lost_is_found_out_by_another(control, adapter, there, state, fault):
+async def test_removal_whose_answer_was_lost_is_found_out_by_another(control, adapter, there, stored, fault):
     await play(control, fault=fault, operation="remove_calendar")
     with pytest.raises(ProviderError) as caught:
         await adapter.remove_calendar(there, INSTANCE)
     assert isinstance(caught.value.outcome, Unknown)
     assert await adapter.remove_calendar(there, INSTANCE) is True
-    assert state.calendars == {}
+    assert stored.calendars == {}
 
 
 @pytest.mark.parametrize("fault", ["gone", "deny"])
 async def test_a_calendar_that_google_does_not_let_us_remove_is_not_gone(
-    control, adapter, there, state, fault
+    control, adapter, there, stored, fault
 ):
     """Whether Google says 403 or 404 is not documented."""
     await play(control, fault=fault, operation="remove_calendar")
@@ -134,24 +113,24 @@ async def test_a_calendar_that_google_does_not_let_us_remove_is_not_gone(
         await adapter.remove_calendar(there, INSTANCE)
     assert isinstance(caught.value.outcome, Refused)
     assert caught.value.outcome.scope == "mailbox"
-    assert list(state.calendars) == [there.calendar]
+    assert list(stored.calendars) == [there.calendar]
 
 
 async def test_a_calendar_that_we_have_not_made_cannot_be_removed_whatever_its_description_says(
-    adapter, there, held, state
+    adapter, there, held, stored
 ):
     held.native["byApp"] = False
     with pytest.raises(ProviderError) as caught:
         await adapter.remove_calendar(there, INSTANCE)
     assert isinstance(caught.value.outcome, Refused)
-    assert list(state.calendars) == [there.calendar]
+    assert list(stored.calendars) == [there.calendar]
 
 
 async def test_a_calendar_that_a_colleague_shares_is_not_ours_to_fill(
-    adapter, mailbox, made, state, monkeypatch
+    adapter, mailbox, made, stored, monkeypatch
 ):
     """It carries the mark of this instance: it was made for the colleague's events."""
-    own = sandbox_calendars.entries(state)
+    own = sandbox_calendars.entries(stored)
     shared = own[1] | {"id": "c_bob@group.calendar.google.com", "dataOwner": "bob@uni.example"}
     monkeypatch.setattr(sandbox_calendars, "entries", lambda _: [shared, *own])
     assert await listed(adapter, mailbox) == {made.id: True}
@@ -159,9 +138,9 @@ async def test_a_calendar_that_a_colleague_shares_is_not_ours_to_fill(
 
 @pytest.mark.parametrize(("role", "count"), [("owner", 1), ("writer", 0)])
 async def test_where_google_names_no_owner_the_role_decides(
-    adapter, mailbox, made, state, monkeypatch, role, count
+    adapter, mailbox, made, stored, monkeypatch, role, count
 ):
-    primary, entry = sandbox_calendars.entries(state)
+    primary, entry = sandbox_calendars.entries(stored)
     del entry["dataOwner"]
     monkeypatch.setattr(sandbox_calendars, "entries", lambda _: [primary, entry | {"accessRole": role}])
     assert len(await listed(adapter, mailbox)) == count
@@ -197,10 +176,10 @@ async def test_a_person_without_a_primary_calendar_has_none(adapter, mailbox, mo
     assert isinstance(caught.value.outcome, Gone)
 
 
-async def test_an_empty_page_is_not_an_empty_calendar(adapter, there, state, monkeypatch):
+async def test_an_empty_page_is_not_an_empty_calendar(adapter, there, stored, monkeypatch):
     """The reference of events.list: a page may hold none at all, even if there are more events."""
     pages = [{"items": [], "nextPageToken": "more"}, {"items": [{"id": "event1"}]}]
     monkeypatch.setattr("providers.sandbox.google.listing.list_events", lambda *_: pages.pop(0))
     assert await adapter.remove_calendar(there, INSTANCE) is False
     assert pages == []
-    assert list(state.calendars) == [there.calendar]
+    assert list(stored.calendars) == [there.calendar]

@@ -1,6 +1,5 @@
 """What only the Google adapter promises of changes; the rest is in tests/contract."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
@@ -9,21 +8,9 @@ import pytest
 
 from providers.contract import Adapter, Changes, Delete, Gone, ProviderError, StartOver, Unknown
 from providers.sandbox.google import dialect
-from providers.sandbox.server import Sandbox
-from tests.sandbox.google import INSTANCE, TYPE, connected, create, lecture
+from tests.sandbox.google import INSTANCE, TYPE, create, lecture
 
 LISTING = "providers.sandbox.google.listing.list_events"
-
-
-@pytest.fixture
-async def adapter(sandbox: Sandbox) -> AsyncIterator[Adapter]:
-    async with connected(sandbox) as adapter:
-        yield adapter
-
-
-@pytest.fixture
-async def mailbox(adapter):
-    return await adapter.probe("alice@uni.example")
 
 
 @pytest.fixture
@@ -72,28 +59,26 @@ async def test_the_list_of_a_thousand_events_is_one_request(sandbox, adapter, ma
 
 
 async def test_copies_come_after_their_originals_over_all_pages(
-    sandbox, adapter, mailbox, small_pages, monkeypatch
+    stored, adapter, mailbox, small_pages, monkeypatch
 ):
     """Google does not say in which order it lists events."""
     ids = await put(adapter, mailbox, 3)
-    native = sandbox.state.mailbox(TYPE, mailbox.address)
-    copies = [dialect().copy(native, native.events[id])["id"] for id in ids]
-    native.events = dict(reversed(native.events.items()))
+    copies = [dialect().copy(stored, stored.events[id])["id"] for id in ids]
+    stored.events = dict(reversed(stored.events.items()))
     pages = await read(adapter, mailbox)
     assert len(pages) == 3
     told = attempts(event for page in pages for event in page.events)
     assert told == [(id, id) for id in reversed(ids)] + list(zip(copies, ids, strict=True))[::-1]
 
 
-async def test_a_copy_that_is_told_of_twice_is_as_told_last(sandbox, adapter, mailbox, monkeypatch):
+async def test_a_copy_that_is_told_of_twice_is_as_told_last(stored, adapter, mailbox, monkeypatch):
     """It waits for its original, and is deleted while the pages are read."""
-    native = sandbox.state.mailbox(TYPE, mailbox.address)
     (page,) = await read(adapter, mailbox)
     (id,) = await put(adapter, mailbox, 1)
-    copy = dialect().copy(native, native.events[id])
+    copy = dialect().copy(stored, stored.events[id])
     pages = [
         {"items": [copy], "nextPageToken": "more"},
-        {"items": [native.events[id], {"id": copy["id"], "status": "cancelled"}], "nextSyncToken": "next"},
+        {"items": [stored.events[id], {"id": copy["id"], "status": "cancelled"}], "nextSyncToken": "next"},
     ]
     monkeypatch.setattr(LISTING, lambda *_: pages.pop(0))
     first, last = await read(adapter, mailbox, page.state)
@@ -101,12 +86,11 @@ async def test_a_copy_that_is_told_of_twice_is_as_told_last(sandbox, adapter, ma
     assert (attempts(last.events), last.removed) == ([(id, id)], (copy["id"],))
 
 
-async def test_an_event_that_lost_its_marker_is_there_no_more(sandbox, adapter, mailbox):
+async def test_an_event_that_lost_its_marker_is_there_no_more(stored, adapter, mailbox):
     (id,) = await put(adapter, mailbox, 1)
     (page,) = await read(adapter, mailbox)
-    native = sandbox.state.mailbox(TYPE, mailbox.address)
-    del native.events[id]["extendedProperties"]
-    dialect().change(native, native.events[id], {"title": "Mine"})
+    del stored.events[id]["extendedProperties"]
+    dialect().change(stored, stored.events[id], {"title": "Mine"})
     (page,) = await read(adapter, mailbox, page.state)
     assert (page.events, page.removed) == ((), (id,))
 
