@@ -16,6 +16,7 @@ READING: set[Who] = {"admin", "reader"}
 OWN: set[Who] = {"admin", "frontend", "reader"}
 WRITING: set[Who] = {"admin"}
 OWN_WRITING: set[Who] = {"admin", "frontend"}
+ALL: set[Who] = {"admin", "frontend", "other frontend", "frontend for nobody", "reader"}
 
 ROUTES: list[tuple[str, str, set[Who]]] = [
     ("GET", "/api/v0/users", READING),
@@ -46,6 +47,11 @@ ROUTES: list[tuple[str, str, set[Who]]] = [
     ("PUT", "/api/v1/users/{username}/timetable", OWN_WRITING),
     ("PATCH", "/api/v1/users/{username}/timetable", OWN_WRITING),
     ("POST", "/api/v1/timetables", {"admin", "frontend", "other frontend", "frontend for nobody"}),
+    ("GET", "/api/v1/preference-descriptions", ALL),
+    ("POST", "/api/v1/preference-descriptions", WRITING),
+    ("GET", "/api/v1/preference-descriptions/{id}", ALL),
+    ("PATCH", "/api/v1/preference-descriptions/{id}", WRITING),
+    ("DELETE", "/api/v1/preference-descriptions/{id}", WRITING),
     ("GET", "/metrics", READING),
 ]
 """Who may do what. POST /timetables says of each line whether it may."""
