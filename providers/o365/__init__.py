@@ -1,4 +1,7 @@
-"""Microsoft 365 by Microsoft Graph v1.0, as an application with the permission Calendars.ReadWrite."""
+"""Microsoft 365 by Microsoft Graph v1.0, as an application with the permission Calendars.ReadWrite.
+
+The colours of categories take MailboxSettings.ReadWrite too; without it there are none.
+"""
 
 from providers.contract import Adapter, Clock
 from providers.o365.adapter import GraphAdapter

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from providers.contract import (
     Calendar,
+    Changes,
     Clock,
     Create,
     Done,
@@ -31,6 +32,7 @@ from providers.o365.categories import Categories
 from providers.o365.http import Graph
 from providers.o365.messages import NoAnswer
 from providers.o365.reader import Reader, ours
+from providers.o365.tracking import Tracking
 from providers.settings import O365Settings
 
 __all__ = ["GraphAdapter"]
@@ -70,6 +72,7 @@ class GraphAdapter:
         self._clock = clock
         self._reader = Reader(graph, clock)
         self._categories = Categories(graph, clock)
+        self._tracking = Tracking(graph, self._reader, clock)
         self._calendars = Calendars(graph, self._reader, clock)
 
     def account(self, address: str) -> str:
@@ -124,6 +127,13 @@ class GraphAdapter:
         async for item in self._reader.items(first):
             for event in ours([item], instance):
                 yield event
+
+    async def changes(self, mailbox: Mailbox, instance: str, since: str | None) -> AsyncIterator[Changes]:
+        """As the contract says, all in one page; see ``Tracking``."""
+        if since is None:
+            yield await self._tracking.everything(mailbox, instance)
+        else:
+            yield await self._tracking.since(mailbox, instance, since)
 
     async def calendars(self, mailbox: Mailbox, instance: str) -> Sequence[Calendar]:
         """As the contract says. Those that others share with the person are others'."""

@@ -15,7 +15,7 @@ from providers.contract import Permit, ProviderError, always
 from providers.o365 import outcomes
 from providers.o365.auth import Tokens
 from providers.o365.batch import items, unbatch
-from providers.o365.messages import PREFERENCES, Answer, NoAnswer, Request
+from providers.o365.messages import PREFERENCES, Answer, NoAnswer, Request, preferring
 from providers.settings import O365Settings
 
 __all__ = ["Graph"]
@@ -73,14 +73,19 @@ class Graph:
         url = self._root + request.path
         return await self._send(request.method, url, request.body, request.headers, permit)
 
-    async def follow(self, link: str) -> Answer:
-        """The page behind an ``@odata.nextLink``, taken verbatim as Graph asks for.
+    async def follow(self, link: str, page: int | None = None) -> Answer:
+        """The page behind an ``@odata.nextLink`` or ``deltaLink``, taken verbatim as Graph asks for.
 
-        Raises as ``send``, and ``NoAnswer`` for a link to elsewhere, as our token goes with it.
+        ``page`` as in ``Request``. Raises as ``send``, and ``NoAnswer`` for a link to elsewhere, as our token
+        goes with it.
         """
-        if urlsplit(link)[:2] != urlsplit(self._root)[:2]:
+        if not self.leads_here(link):
             raise NoAnswer("foreign_next_link")
-        return await self._send("GET", link, None, {}, always)
+        return await self._send("GET", link, None, {} if page is None else preferring(page), always)
+
+    def leads_here(self, link: str) -> bool:
+        """Whether the link leads to this service."""
+        return urlsplit(link)[:2] == urlsplit(self._root)[:2]
 
     async def send_together(
         self, requests: Sequence[Request], *, chained: bool, permit: Permit = always

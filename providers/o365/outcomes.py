@@ -29,6 +29,7 @@ __all__ = [
     "has_moved_on",
     "is_name_taken",
     "is_repeated_create",
+    "is_state_forgotten",
     "no_answer",
     "no_authority",
     "no_token",
@@ -80,6 +81,15 @@ _MAILBOX_THROTTLED = frozenset({"applicationthrottled", "mailboxconcurrency"})
 _ACCOUNT_THROTTLED = frozenset({"toomanyrequests"})
 _REPEATED_CREATE = "errorduplicatetransactionid"
 _NAME_TAKEN = "errorfolderexists"
+_STATE_FORGOTTEN = frozenset(
+    {
+        "syncstatenotfound",
+        "syncstateinvalid",
+        "resyncrequired",
+        "fullsyncrequired",
+        "errorinvalidsyncstatedata",
+    }
+)
 _CONFLICT = frozenset({409, 412, 423})
 
 _TOKEN_REASONS: dict[int, str] = {
@@ -181,6 +191,15 @@ def is_repeated_create(answer: Answer) -> bool:
 def is_name_taken(answer: Answer) -> bool:
     """Whether there is a folder of that name already, beside which the new one would be."""
     return _code(answer).casefold() == _NAME_TAKEN
+
+
+def is_state_forgotten(answer: Answer) -> bool:
+    """Whether Graph does not know any more what has changed since a link was made.
+
+    Clients have seen it with several codes; documented is the status
+    (https://learn.microsoft.com/graph/delta-query-overview#synchronization-reset).
+    """
+    return answer.status == 410 or _code(answer).casefold() in _STATE_FORGOTTEN
 
 
 def no_answer(error: NoAnswer) -> Unknown:

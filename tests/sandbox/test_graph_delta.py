@@ -158,7 +158,7 @@ async def test_a_state_that_is_too_old_is_gone(
     assert await graph.refused("GET", link) == (410, "SyncStateNotFound")
     _, fresh, _ = await round_of(graph, DELTA, **YEAR)
     assert (await round_of(graph, fresh))[0] == []
-    await control.fault(type="o365", operation="delta", fault="expired_state", times=1)
+    await control.fault(type="o365", operation="read", fault="expired_state", times=1)
     assert await graph.refused("GET", fresh) == (410, "SyncStateNotFound")
 
 

@@ -31,16 +31,16 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def operation(self) -> str:
-        """``create``, ``read``, ``update`` or ``delete``, of an event unless it says of what else; ``delta``.
+        """``create``, ``read``, ``update`` or ``delete``, of an event unless it says of what else.
 
-        To read calendars is ``read`` too.
+        To read calendars, and what has changed in one, is ``read`` too.
         """
         verb, resource = OPERATIONS.get(self.method, self.method), resource_of(self.path)
-        if resource == "delta":
-            return "delta"
-        if resource == "event" or (resource == "calendar" and verb == "read"):
-            return verb
-        return f"{verb}_{resource}"
+        return (
+            verb
+            if resource == "event" or (resource == "calendar" and verb == "read")
+            else f"{verb}_{resource}"
+        )
 
     @property
     def address(self) -> str | None:

@@ -15,7 +15,6 @@ RESOURCES: dict[Kind, str] = {
     "calendars": "calendar",
     "category": "category",
     "categories": "category",
-    "delta": "delta",
 }
 """What is not among these is about events."""
 DELTA = ("delta", "delta()", "microsoft.graph.delta", "microsoft.graph.delta()")
@@ -60,7 +59,7 @@ def target_of(path: str) -> Target:
 
 
 def resource_of(path: str) -> str:
-    """What kind of thing the path is about: ``event``, ``calendar``, ``category`` or ``delta``."""
+    """What kind of thing the path is about: ``event``, ``calendar`` or ``category``."""
     try:
         return RESOURCES.get(target_of(path).kind, "event")
     except GraphError:
