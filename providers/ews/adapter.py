@@ -175,7 +175,8 @@ class EwsAdapter:
         try:
             return await self._run(mailbox.address, function)
         except FAILURES as failure:
-            raise ProviderError(folder_outcome(failure, self._clock)) from failure
+            outcome = folder_outcome(failure, self._clock, delegate=self._delegate)
+            raise ProviderError(outcome) from failure
 
     async def _pages(self, mailbox: Mailbox, pages: Iterator[T]) -> AsyncIterator[T]:
         while True:

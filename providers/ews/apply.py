@@ -16,6 +16,7 @@ from providers.contract import (
     Update,
 )
 from providers.ews.calendar import Calendar
+from providers.ews.categories import wishes
 from providers.ews.colours import Colours
 from providers.ews.items import new_item
 from providers.ews.outcomes import (
@@ -97,7 +98,12 @@ class _Application:
 
     def _update(self, updates: list[Update]) -> list[Outcome]:
         changes = [Change(update) for update in updates]
-        outcomes: list[Outcome] = [Done(update.id, update.version) for update in updates]
+        outcomes: list[Outcome] = [
+            Done(update.id, update.version)
+            if self._stopped is None or not wishes([update])
+            else not_sent(self._stopped, self._clock)  # the colours are what it changes
+            for update in updates
+        ]
         todo = [i for i, change in enumerate(changes) if change.must_read or change.fields]
         for _ in range(2):
             for i, outcome in zip(todo, self._change([changes[i] for i in todo]), strict=True):

@@ -143,9 +143,9 @@ def read_outcome(failure: Failure, clock: Clock, *, delegate: bool) -> Refused |
     return _not_done(calendar_outcome(_failure_outcome(failure, clock), delegate=delegate))
 
 
-def folder_outcome(failure: Failure, clock: Clock) -> Refused | Throttled | Gone | Unknown:
-    """Why a calendar could not be made or removed."""
-    return _not_done(calendar_outcome(write_outcome(failure, clock), delegate=False))
+def folder_outcome(failure: Failure, clock: Clock, *, delegate: bool) -> Refused | Throttled | Gone | Unknown:
+    """Why a calendar could not be made or removed, below the default one."""
+    return _not_done(calendar_outcome(write_outcome(failure, clock), delegate=delegate))
 
 
 def _not_done(outcome: Outcome) -> Refused | Throttled | Gone | Unknown:

@@ -247,6 +247,18 @@ async def test_where_the_list_gives_no_answer_no_event_is_written_and_the_next_t
     assert colours(sandbox) == {"Algebra": "0"}
 
 
+async def test_an_update_of_nothing_but_a_colour_is_not_done_before_the_colour_is(
+    adapter: Adapter, mailbox: Mailbox, sandbox: Sandbox
+) -> None:
+    (done,) = await adapter.apply(mailbox, [create(1)])
+    sandbox.state.faults.add(Fault(type="ews", fault="throttle", operation="GetUserConfiguration", nth=1))
+    change = recoloured(done, {"Algebra": "red"}, {"Algebra": "blue"})
+    (outcome,) = await adapter.apply(mailbox, [change])
+    assert isinstance(outcome, Throttled)
+    assert await adapter.apply(mailbox, [change]) == [done]
+    assert colours(sandbox) == {"Algebra": "7"}
+
+
 async def test_the_list_is_written_by_a_permit(adapter: Adapter, mailbox: Mailbox, sandbox: Sandbox) -> None:
     def refuse() -> None:
         raise LookupError("the lease is lost")

@@ -170,3 +170,42 @@ async def test_notes_survive_though_the_persons_client_has_made_html_of_the_even
     (found,) = await adapter.find(alice, "uni.example", [marker(1).attempt])
     assert found.content is not None
     assert found.content.body == "Sit with Bob\n\nBring nothing.\n\nAsk Eve"
+
+
+async def test_an_answer_whose_document_breaks_off_says_nothing(
+    adapter: Adapter, alice: Mailbox, sandbox: Sandbox
+):
+    plan(sandbox, "partial", operation="CreateItem", options={"shape": "document"}, times=1)
+    (outcome,) = await adapter.apply(alice, CREATES[:1])
+
+    assert isinstance(outcome, Unknown)
+    assert requests(sandbox) == {"CreateItem": 1}
+    (found,) = await adapter.find(alice, "uni.example", [CREATES[0].marker.attempt])
+    assert found.marker == CREATES[0].marker
+
+
+async def test_a_page_that_lacks_events_is_noticed(adapter: Adapter, alice: Mailbox, sandbox: Sandbox):
+    await adapter.apply(alice, CREATES)
+    plan(sandbox, "partial", operation="FindItem", options={"shape": "page"}, times=1)
+    found = [event.marker async for event in adapter.list(alice, "uni.example")]
+
+    assert found == [create.marker for create in CREATES]
+    assert requests(sandbox)["FindItem"] == 2
+
+
+async def test_an_update_of_a_version_that_the_person_has_overtaken_is_read_and_merged(
+    adapter: Adapter, alice: Mailbox, sandbox: Sandbox
+):
+    (done,) = await adapter.apply(alice, CREATES[:1])
+    assert isinstance(done, Done)
+    mailbox = sandbox.state.mailbox("ews", alice.address)
+    assert mailbox is not None
+    sandbox.state.stats.requests.clear()
+    stamp(mailbox, mailbox.events[done.id], alice.address, sandbox.state.now())
+    after = event(0, description="Bring nothing.")
+    change = Update(id=done.id, version=done.version, event=after, possible=(event(0),), marker=marker(0))
+
+    (outcome,) = await adapter.apply(alice, [change])
+
+    assert id_of(outcome) == done.id
+    assert requests(sandbox) == {"UpdateItem": 2, "GetItem": 1}

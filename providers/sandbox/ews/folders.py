@@ -98,6 +98,8 @@ def root_folder(caller: Caller, body: etree._Element, folder_id: etree._Element)
     mailbox, folder = caller.folder(folder_id)
     shape = body.find(f"{_M}FolderShape")
     assert shape is not None
+    if body.find(f"{_M}Restriction") is not None:
+        raise ResponseError("ErrorInvalidOperation", "The sandbox does not know restrictions on folders.")
     traversal = body.get("Traversal")
     found = (
         []
@@ -198,13 +200,13 @@ def sync(caller: Caller, body: etree._Element, element: etree._Element) -> str:
     now = {folder.id(mailbox): folder for folder in hierarchy.children(mailbox, top, deep=True)}
     changes = []
     for identifier, folder in now.items():
-        if known.get(identifier) != folder.change:
+        if known.get(identifier) != _version(folder):
             kind = "Update" if identifier in known else "Create"
             changes.append(f"<t:{kind}>{folder_xml(mailbox, folder, shape)}</t:{kind}>")
     changes += [
         f'<t:Delete><t:FolderId Id="{identifier}"/></t:Delete>' for identifier in known.keys() - now.keys()
     ]
-    state = base64.b64encode(json.dumps({one: folder.change for one, folder in now.items()}).encode())
+    state = base64.b64encode(json.dumps({one: _version(folder) for one, folder in now.items()}).encode())
     return (
         f"<m:SyncState>{state.decode()}</m:SyncState>"
         "<m:IncludesLastFolderInRange>true</m:IncludesLastFolderInRange>"
@@ -212,7 +214,11 @@ def sync(caller: Caller, body: etree._Element, element: etree._Element) -> str:
     )
 
 
-def _read_state(text: str | None) -> dict[str, int]:
+def _version(folder: Folder) -> str:
+    return f"{folder.change} {folder.display}"
+
+
+def _read_state(text: str | None) -> dict[str, str]:
     if not text:
         return {}
     try:

@@ -7,7 +7,15 @@ from secrets import token_hex
 
 from providers.sandbox.ews.soap import ResponseError
 
-__all__ = ["change_key", "change_number", "folder_id", "item_id", "read_folder_id", "read_item_id"]
+__all__ = [
+    "change_key",
+    "change_number",
+    "folder_id",
+    "item_id",
+    "item_serial",
+    "read_folder_id",
+    "read_item_id",
+]
 
 _ITEM = b"\x00\x00\x00\x46"
 _FOLDER = b"\x00\x00\x00\x2e"
@@ -50,6 +58,11 @@ def item_id(address: str, serial: int) -> str:
 def read_item_id(value: str) -> str:
     """The address of the mailbox that an item id is from. Raises ErrorInvalidIdMalformed."""
     return _decode(_ITEM, value)[0]
+
+
+def item_serial(value: str) -> int:
+    """The number as which the item was made in its mailbox. Raises ErrorInvalidIdMalformed."""
+    return int(_decode(_ITEM, value)[1].partition("-")[0])
 
 
 def folder_id(address: str, name: str) -> str:

@@ -1,7 +1,7 @@
 """Calendar items as the sandbox keeps them: made, changed and copied, by Exchange's rules.
 
-A native item is a dict: ``id``, ``made`` (the mailbox's serial then), ``change`` (that of its version),
-``folder`` (by the name that ``hierarchy`` knows), ``created`` and ``modified`` (UTC), ``modifiedBy``,
+A native item is a dict: ``id``, ``change`` (the number of its version), ``folder`` (by the name that
+``hierarchy`` knows), ``calendar`` (see ``Native``), ``created`` and ``modified`` (UTC), ``modifiedBy``,
 ``fields`` by property URI, ``extended`` by the XML of the path, and ``touched``: the version in which each
 property was last set, for AutoResolve.
 """
@@ -158,7 +158,7 @@ def _keep(mailbox: SandboxMailbox, native: Native) -> Native:
     native.pop("calendar", None)
     if calendar in mailbox.calendars:
         native["calendar"] = calendar
-    native["made"] = native["change"] = mailbox.next_serial()
+    native["change"] = mailbox.next_serial()
     native["id"] = identifiers.item_id(mailbox.address, native["change"])
     mailbox.events[native["id"]] = native
     return native
@@ -167,8 +167,8 @@ def _keep(mailbox: SandboxMailbox, native: Native) -> Native:
 def remove_item(mailbox: SandboxMailbox, native: Native) -> None:
     """Take an item out of the mailbox, which is a change of the mailbox like any other."""
     del mailbox.events[native["id"]]
-    removed = {name: native[name] for name in ("id", "folder", "made")}
-    mailbox.native.setdefault("removed", []).append(removed | {"removed": mailbox.next_serial()})
+    removed = {"id": native["id"], "folder": native["folder"], "removed": mailbox.next_serial()}
+    mailbox.native.setdefault("removed", []).append(removed)
 
 
 def new_uid() -> str:

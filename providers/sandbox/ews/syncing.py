@@ -8,10 +8,11 @@ import msgspec
 from lxml import etree
 
 from providers.sandbox.ews.access import Caller
+from providers.sandbox.ews.identifiers import item_serial
 from providers.sandbox.ews.properties import View, render_item
 from providers.sandbox.ews.shapes import view
 from providers.sandbox.ews.soap import MESSAGES, TYPES, ResponseError
-from providers.sandbox.state import Native, SandboxMailbox
+from providers.sandbox.state import SandboxMailbox
 
 __all__ = ["sync_items"]
 
@@ -68,19 +69,16 @@ def _changes(
     """When each was made, and its change, in the order in which they were made."""
     there = [native for native in mailbox.events.values() if native["folder"] == folder]
     gone = [one for one in mailbox.native.get("removed", []) if one["folder"] == folder]
-    for native in sorted([*there, *gone], key=lambda one: int(one["made"])):
-        if not state.after < native["made"] <= until or native["id"] in ignored:
+    by_age = sorted(((item_serial(one["id"]), one) for one in (*there, *gone)), key=lambda pair: pair[0])
+    for made, native in by_age:
+        if not state.after < made <= until or native["id"] in ignored:
             continue
         if "removed" in native:
-            if native["removed"] > state.since >= native["made"]:
-                yield native["made"], f'<t:Delete><t:ItemId Id="{native["id"]}"/></t:Delete>'
+            if native["removed"] > state.since >= made:
+                yield made, f'<t:Delete><t:ItemId Id="{native["id"]}"/></t:Delete>'
         elif native["change"] > state.since:
-            kind = "Create" if native["made"] > state.since else "Update"
-            yield native["made"], f"<t:{kind}>{_item(native, shown)}</t:{kind}>"
-
-
-def _item(native: Native, shown: View) -> str:
-    return render_item(native, shown)
+            kind = "Create" if made > state.since else "Update"
+            yield made, f"<t:{kind}>{render_item(native, shown)}</t:{kind}>"
 
 
 def _read(text: str | None, mailbox: SandboxMailbox, folder: str) -> _State:

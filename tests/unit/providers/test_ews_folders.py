@@ -222,8 +222,8 @@ async def test_not_found_means_nothing_where_the_mailbox_is_not_seen() -> None:
         with pytest.raises(ProviderError) as caught:
             await adapter.remove_calendar(OURS, "uni.example")
 
-    assert isinstance(caught.value.outcome, Gone)
-    assert caught.value.outcome.what == "calendar"
+    assert isinstance(caught.value.outcome, Refused)
+    assert caught.value.outcome.scope == "mailbox"
 
 
 async def test_a_folder_that_went_meanwhile_is_gone_too() -> None:
