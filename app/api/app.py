@@ -22,6 +22,7 @@ from app.api.documentation import DocumentationPage, YamlDocument
 from app.api.errors import V0_PREFIX, exception_handlers
 from app.api.health import observing_handlers
 from app.api.preference_descriptions import preference_description_handlers
+from app.api.preferences import preference_handlers
 from app.api.refresh import refresh_handlers
 from app.api.runs import run_handlers
 from app.api.synchronizations import synchronization_handlers
@@ -71,6 +72,7 @@ def create_app(pool: Pool, adapters: Mapping[str, Adapter], config: Config, cloc
                     *refresh_handlers,
                     *approval_handlers,
                     *run_handlers,
+                    *preference_handlers,
                     *preference_description_handlers,
                     timetables.router,
                 ],

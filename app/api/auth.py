@@ -18,7 +18,7 @@ from litestar.types import ASGIApp
 
 from app.database.types import Pool
 from app.errors import Forbidden
-from app.tokens import find_token
+from app.tokens import Role, find_token
 
 __all__ = ["Authentication", "Caller", "Unauthorized", "admin_only", "own_user", "reader_reads", "staff_only"]
 
@@ -41,7 +41,7 @@ class Unauthorized(HTTPException):
 class Caller:
     """The token that a request came with: its name and role, and the user whom it acts for."""
 
-    def __init__(self, name: str, role: str, requested: str | None = None) -> None:
+    def __init__(self, name: str, role: Role, requested: str | None = None) -> None:
         self.name = name
         self.role = role
         self.requested = requested

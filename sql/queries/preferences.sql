@@ -48,3 +48,55 @@ SELECT DISTINCT mailbox_id FROM kept WHERE enabled;
 -- name: is_builtin
 -- Whether the description $1 is one of Rooster's own, which the push obeys.
 SELECT EXISTS (SELECT FROM preference_descriptions WHERE id = $1 AND is_builtin);
+
+-- name: find
+-- What is set of a preference (section $3, key $4, compared without regard to case) for owner $2 at level $1; no row where
+-- role $5 may not read it.
+SELECT v.level::text AS level, v.owner, d.section, d.key, v.value::text AS value
+FROM preference_values AS v
+JOIN preference_descriptions AS d ON d.id = v.description_id
+WHERE v.level = $1::text::preference_level AND v.owner = $2 AND lower(d.section) = lower($3) AND lower(d.key) = lower($4)
+    AND d.access_flags -> $5::text ? 'read';
+
+-- name: all
+-- All that is set for owner $2 at level $1, of what role $3 may read, in the order of showing.
+SELECT v.level::text AS level, v.owner, d.section, d.key, v.value::text AS value
+FROM preference_values AS v
+JOIN preference_descriptions AS d ON d.id = v.description_id
+WHERE v.level = $1::text::preference_level AND v.owner = $2 AND d.access_flags -> $3::text ? 'read'
+ORDER BY d.section, d.rank, d.key;
+
+-- name: put
+-- Preference $1 has the value $4 for owner $3 at level $2 from now on; returns whether it had none.
+INSERT INTO preference_values AS v (description_id, level, owner, value)
+VALUES ($1, $2::text::preference_level, $3, $4::text::jsonb)
+ON CONFLICT (level, owner, description_id) DO UPDATE SET value = excluded.value
+RETURNING v.xmax = 0;
+
+-- name: remove
+-- Preference $1 is not set any more for owner $3 at level $2; nothing is returned if it was not.
+DELETE FROM preference_values
+WHERE description_id = $1 AND level = $2::text::preference_level AND owner = $3
+RETURNING true;
+
+-- name: effective
+-- Of every preference that role $2 may read: what is in effect for user $1 (no synchronization), then what is for each
+-- of the current synchronizations. Level and owner are null where the default is.
+WITH subjects AS (
+    SELECT NULL::bigint AS id, NULL::text AS type
+    UNION ALL
+    SELECT id, type FROM current_synchronizations WHERE username = $1
+),
+
+closest AS (
+    SELECT * FROM closest_values((SELECT array_agg(id) FILTER (WHERE id IS NOT NULL) FROM subjects), $1)
+)
+
+SELECT
+    d.section, d.key, s.id AS synchronization, s.type, c.level::text AS level, c.owner,
+    coalesce(c.value, d.default_value, 'null')::text AS value
+FROM preference_descriptions AS d
+CROSS JOIN subjects AS s
+LEFT JOIN closest AS c ON c.description_id = d.id AND c.synchronization_id IS NOT DISTINCT FROM s.id
+WHERE d.access_flags -> $2::text ? 'read'
+ORDER BY d.section, d.rank, d.key, s.id NULLS FIRST;

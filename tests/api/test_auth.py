@@ -43,6 +43,11 @@ ROUTES: list[tuple[str, str, set[Who]]] = [
     ("GET", "/api/v1/runs/{id}", OWN),
     ("GET", "/api/v1/runs/{id}/events", OWN),
     ("DELETE", "/api/v1/runs/{id}", WRITING),
+    ("GET", "/api/v1/preferences/{level}/{owner}", OWN),
+    ("GET", "/api/v1/preferences/{level}/{owner}/{section}/{key}", OWN),
+    ("PUT", "/api/v1/preferences/{level}/{owner}/{section}/{key}", OWN_WRITING),
+    ("DELETE", "/api/v1/preferences/{level}/{owner}/{section}/{key}", OWN_WRITING),
+    ("GET", "/api/v1/users/{username}/preferences", OWN),
     ("GET", "/api/v1/users/{username}/timetable", OWN),
     ("PUT", "/api/v1/users/{username}/timetable", OWN_WRITING),
     ("PATCH", "/api/v1/users/{username}/timetable", OWN_WRITING),
@@ -56,11 +61,23 @@ ROUTES: list[tuple[str, str, set[Who]]] = [
 ]
 """Who may do what. POST /timetables says of each line whether it may."""
 
+PARTS = {
+    "username": "alice",
+    "type": "ews",
+    "uid": "a",
+    "level": "user",
+    "owner": "alice",
+    "section": "presentation",
+    "key": "showAs",
+}
+"""What the paths are filled in with, ids aside."""
+
 PUBLIC = {"/healthz", "/readyz"}
 
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/api/v1/synchronizations/{id}"): {"json": {"enabled": True}},
     ("POST", "/api/v1/synchronizations/sync"): {"json": {"users": ["alice"]}},
+    ("PUT", "/api/v1/preferences/{level}/{owner}/{section}/{key}"): {"json": {"value": "free"}},
     ("PUT", "/api/v1/users/{username}/timetable"): {"json": {"events": []}},
     ("PATCH", "/api/v1/users/{username}/timetable"): {"json": {"upsert": [], "delete": []}},
     ("POST", "/api/v1/timetables"): {
@@ -112,7 +129,7 @@ async def test_every_route_with_this_token(
     # What changes nothing first, so that everything is still there to be asked for.
     for method, template, allowed in sorted(ROUTES, key=lambda route: route[0] == "DELETE"):
         id = run if "/runs/" in template else synchronization["id"]
-        path = template.format(username="alice", type="ews", uid="a", id=id)
+        path = template.format(**PARTS, id=id)
         body = BODIES.get((method, template), {})
         answer = await client.request(
             method, path, **{**body, "headers": {**headers, **body.get("headers", {})}}
@@ -128,7 +145,7 @@ async def test_every_route_with_this_token(
 @pytest.mark.parametrize("headers", [{}, {"apiToken": "x"}, {"apiToken": ""}, {"Authorization": "Bearer x"}])
 async def test_nothing_without_a_valid_token(anonymous: Client, headers: dict[str, str]) -> None:
     for method, template, _ in ROUTES:
-        path = template.format(username="alice", type="ews", uid="a", id=1)
+        path = template.format(**PARTS, id=1)
         answer = await anonymous.request(method, path, headers=headers)
         assert answer.status_code == 401, path
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")

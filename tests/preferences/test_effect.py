@@ -1,6 +1,7 @@
 """What follows from a preference: which synchronizations it reaches, and whose mailboxes are visited."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -265,6 +266,39 @@ class TestSpreading:
             await transaction.rollback()
         assert (await kept(pool))[ids["bob"]] == {}
         assert await campus.woken() == set()
+
+
+class TestACampus:
+    async def test_a_change_for_5000_is_a_handful_of_statements_and_takes_seconds(
+        self, campus: Campus, pool: Pool
+    ) -> None:
+        await pool.execute(
+            """
+            INSERT INTO users (username, roles)
+            SELECT 'user' || n, ARRAY['ROLE_STUDENT', 'ROLE_FACULTY_' || n % 10]
+            FROM generate_series(1, 5000) AS n;
+            INSERT INTO mailboxes (type, address, identity, due_at)
+            SELECT 'ews', 'user' || n || '@uni.example', 'id' || n, NULL FROM generate_series(1, 5000) AS n;
+            INSERT INTO synchronizations (username, type, mailbox_id, address)
+            SELECT 'user' || id, type, id, address FROM mailboxes;
+            INSERT INTO preference_values (description_id, level, owner, value)
+            SELECT id, 'role', 'ROLE_FACULTY_' || n, to_jsonb(n)
+            FROM preference_descriptions, generate_series(0, 9) AS n WHERE value_type = 'number';
+            INSERT INTO preference_values (description_id, level, owner, value)
+            SELECT id, 'user', 'user' || n, '"busy"'
+            FROM preference_descriptions, generate_series(1, 5000, 5) AS n WHERE key = 'showAs'
+            """
+        )
+        statements: list[str] = []
+        async with pool.acquire() as connection, asyncio.timeout(30):
+            connection.add_query_logger(lambda record: statements.append(record.query))
+            async with connection.transaction():
+                await put(connection, "installation", "default", SHOW_AS, "free")
+                assert await spread(connection, campus.clock(), level="installation", owner="default") == 5000
+        assert len(statements) < 50
+        assert len(await campus.woken()) == 5000
+        shown = await pool.fetch("SELECT preferences ->> $1 AS show_as FROM synchronizations", SHOW_AS)
+        assert Counter(row["show_as"] for row in shown) == {"free": 4000, "busy": 1000}
 
 
 class TestPeople:
