@@ -16,9 +16,11 @@ from providers.contract import (
     Mailbox,
     Operation,
     Outcome,
+    Permit,
     Quota,
     RemoteEvent,
     Update,
+    always,
 )
 from tests.crashes.steps import Steps
 
@@ -99,9 +101,11 @@ class SteppedAdapter:
     async def probe(self, address: str) -> Mailbox:
         return await self._steps.around(["probe"], self._adapter.probe(address))  # type: ignore[arg-type]
 
-    async def apply(self, mailbox: Mailbox, operations: Sequence[Operation]) -> list[Outcome]:
+    async def apply(
+        self, mailbox: Mailbox, operations: Sequence[Operation], permit: Permit = always
+    ) -> list[Outcome]:
         names = await self._kinds(operations)
-        return await self._steps.around(names, self._adapter.apply(mailbox, operations))  # type: ignore[arg-type]
+        return await self._steps.around(names, self._adapter.apply(mailbox, operations, permit))  # type: ignore[arg-type]
 
     async def _kinds(self, operations: Sequence[Operation]) -> list[str]:
         deletes = [operation.id for operation in operations if isinstance(operation, Delete)]
@@ -139,9 +143,9 @@ def step_requests(adapter: Any, steps: Steps) -> None:
 
 
 def _in_thread(post: Callable[..., Any], steps: Steps) -> Callable[..., Any]:
-    def stepped(*args: Any) -> Any:
+    def stepped(*args: Any, **options: Any) -> Any:
         steps.passed("HTTP request: before")
-        answer = post(*args)
+        answer = post(*args, **options)
         steps.passed("HTTP request: after")
         return answer
 
@@ -149,7 +153,7 @@ def _in_thread(post: Callable[..., Any], steps: Steps) -> Callable[..., Any]:
 
 
 def _in_loop(send: Callable[..., Any], steps: Steps) -> Callable[..., Any]:
-    async def stepped(*args: Any) -> Any:
-        return await steps.around(["HTTP request"], send(*args))
+    async def stepped(*args: Any, **options: Any) -> Any:
+        return await steps.around(["HTTP request"], send(*args, **options))
 
     return stepped
