@@ -98,6 +98,15 @@ async def test_patch_changes_a_calendar(google, calendars):
     assert changed["etag"] != made["etag"]
 
 
+async def test_update_replaces_a_calendar(google, calendars):
+    made = await make(google, description="For lectures", timeZone="Europe/Berlin")
+    changed = await google.run(calendars.update(calendarId=made["id"], body={"summary": "Rooster"}))
+    assert (changed["summary"], changed["timeZone"]) == ("Rooster", "UTC")
+    assert "description" not in changed
+    request = calendars.update(calendarId=made["id"], body={"description": "x"})
+    assert await google.refused(request) == (400, "required")
+
+
 async def test_unknown_calendars_are_not_found(google, calendars):
     for request in (
         calendars.get(calendarId="none"),

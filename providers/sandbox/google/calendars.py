@@ -6,16 +6,14 @@ https://developers.google.com/workspace/calendar/api/v3/reference/calendarList
 
 from secrets import token_hex
 from typing import Any
-from zoneinfo import available_timezones
 
 from providers.sandbox.google.errors import ApiError, invalid, not_found
-from providers.sandbox.google.rules import CALENDAR_ZONE
+from providers.sandbox.google.rules import CALENDAR_ZONE, zones
 from providers.sandbox.state import SandboxCalendar, SandboxMailbox
 
 __all__ = [
     "PRIMARY",
     "PRIMARY_REMINDERS",
-    "change",
     "entries",
     "entry",
     "find",
@@ -50,27 +48,28 @@ def make(mailbox: SandboxMailbox, body: dict[str, Any], *, by_app: bool) -> Sand
 
     Two calendars may have one name. Raises ``ApiError`` 400 without a name, or for an unknown zone.
     """
-    if not (body.get("summary") or "").strip():
-        raise ApiError(400, "required", "Missing title.")
-    calendar = SandboxCalendar(
-        id=f"c_{token_hex(32)}@group.calendar.google.com",
-        name="",
-        native={"byApp": by_app, "timeZone": "UTC"},
-    )
-    change(mailbox, calendar, body)
+    id = f"c_{token_hex(32)}@group.calendar.google.com"
+    calendar = SandboxCalendar(id=id, name="", native={"byApp": by_app})
+    replace(mailbox, calendar, body)
     mailbox.calendars[calendar.id] = calendar
     return calendar
 
 
-def change(mailbox: SandboxMailbox, calendar: SandboxCalendar, body: dict[str, Any]) -> None:
+def replace(mailbox: SandboxMailbox, calendar: SandboxCalendar, body: dict[str, Any]) -> None:
+    """Set all that a client may write; what the body leaves out is empty. Raises ``ApiError`` 400."""
+    patch(mailbox, calendar, dict.fromkeys(("summary", *_WRITABLE)) | body)
+
+
+def patch(mailbox: SandboxMailbox, calendar: SandboxCalendar, body: dict[str, Any]) -> None:
     """Set what the body names; null removes it. Raises ``ApiError`` 400."""
-    if body.get("timeZone", CALENDAR_ZONE) not in available_timezones():
-        raise invalid("Invalid time zone.", "timeZone", "body")
-    if not body.get("summary", "x"):
+    name = body.get("summary", calendar.name) or ""
+    if not name.strip():
         raise ApiError(400, "required", "Missing title.")
-    calendar.name = body.get("summary", calendar.name)
-    for name in body.keys() & {*_WRITABLE}:
-        calendar.native[name] = body[name]
+    zone = body.get("timeZone")
+    if zone is not None and zone not in zones():
+        raise invalid("Invalid time zone.", "timeZone", "body")
+    calendar.name = name
+    calendar.native |= {field: body[field] for field in _WRITABLE if field in body}
     calendar.native["etag"] = f'"{mailbox.next_serial():016d}"'
 
 
@@ -100,6 +99,7 @@ def resource(mailbox: SandboxMailbox, calendar: SandboxCalendar | None) -> dict[
         "etag": calendar.native["etag"],
         "id": calendar.id,
         "summary": calendar.name,
+        "timeZone": "UTC",
         "dataOwner": mailbox.address,
     } | fields
 

@@ -13,7 +13,15 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from providers.sandbox.google.errors import ApiError, invalid
 
-__all__ = ["CALENDAR_ZONE", "check_event", "check_id", "instant", "normalise_properties", "normalise_time"]
+__all__ = [
+    "CALENDAR_ZONE",
+    "check_event",
+    "check_id",
+    "instant",
+    "normalise_properties",
+    "normalise_time",
+    "zones",
+]
 
 CALENDAR_ZONE = "Europe/Amsterdam"
 """The time zone of every calendar in the sandbox."""
@@ -29,7 +37,8 @@ _MAX_REMINDERS, _MAX_REMINDER_MINUTES = 5, 40320
 
 
 @cache
-def _zones() -> set[str]:
+def zones() -> set[str]:
+    """The names of the time zones that the API takes."""
     return available_timezones()
 
 
@@ -47,7 +56,7 @@ def normalise_time(name: str, value: dict[str, Any] | None) -> dict[str, Any]:
     if not value:
         raise ApiError(400, "required", f"Missing {name} time.")
     zone = value.get("timeZone")
-    if zone is not None and zone not in _zones():
+    if zone is not None and zone not in zones():
         raise invalid(f"Invalid time zone definition for {name} time.")
     if ("date" in value) == ("dateTime" in value):
         raise invalid(f"Invalid {name} time.")

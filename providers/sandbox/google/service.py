@@ -175,8 +175,10 @@ class Service:
             return Answer(status=204)
         if name == "calendars.insert":
             secondary = calendars.make(mailbox, self._body(request), by_app=True)
-        elif name in ("calendars.patch", "calendars.update") and secondary is not None:
-            calendars.change(mailbox, secondary, self._body(request))
+        elif name == "calendars.patch" and secondary is not None:
+            calendars.patch(mailbox, secondary, self._body(request))
+        elif name == "calendars.update" and secondary is not None:
+            calendars.replace(mailbox, secondary, self._body(request))
         elif name != "calendars.get":
             raise ApiError(501, "notImplemented", f"The sandbox does not have {name}.")
         return _ok(calendars.resource(mailbox, secondary), query)
