@@ -86,11 +86,15 @@ async def list_synchronizations(
     responses=problems(404),
 )
 async def get_synchronization(
-    id: SynchronizationId, pool: InjectedPool, caller: InjectedCaller, select: Select = None
+    id: SynchronizationId,
+    pool: InjectedPool,
+    clock: InjectedClock,
+    caller: InjectedCaller,
+    select: Select = None,
 ) -> Response[Details]:
     selection = Selection(Details, select)
     caller.may_act_for(await synchronizations.owner(pool, id))
-    return selection.of(await synchronizations.details(pool, id))
+    return selection.of(await synchronizations.details(pool, id, clock()))
 
 
 @patch(
@@ -105,7 +109,7 @@ async def patch_synchronization(
     id: SynchronizationId, data: JSONBody[Switch], pool: InjectedPool, clock: InjectedClock
 ) -> Details:
     await synchronizations.enable(pool, id, data.enabled, clock())
-    return await synchronizations.details(pool, id)
+    return await synchronizations.details(pool, id, clock())
 
 
 @get(

@@ -30,11 +30,23 @@ WAITING = {
 }
 
 
+LEFT_OUT = {
+    "selection.includeCategories": "none of its categories is among those that are included",
+    "selection.excludeCategories": "one of its categories is excluded",
+    "selection.includeTitles": "its title matches none of the patterns that are included",
+    "selection.excludeTitles": "its title matches a pattern that is excluded",
+    "selection.daysAhead": "it is outside the window, further ahead than events are put into the mailbox",
+    "selection.daysBack": "it is outside the window, longer ago than events are put into the mailbox",
+}
+"""Why a preference keeps an event out of the mailbox."""
+
+
 class Try(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Operations with the same answer, one after the other: ``times`` of them, from ``first_at`` to ``at``.
 
-    ``outcome``: ``done``, ``gone`` (the event was not there any more), ``refused``, ``throttled``,
-    ``unknown`` (no answer came), ``lost`` (and it had not been carried out). ``run``: the unlinking.
+    ``operation``: ``create``, ``update``, ``delete`` or ``read``. ``outcome``: ``done``, ``gone`` (the event
+    was not there any more), ``changed`` (a reading found that), ``refused``, ``throttled``, ``unknown`` (no
+    answer came), ``lost`` (and it had not been carried out). ``run``: the unlinking.
     """
 
     operation: str
@@ -85,8 +97,8 @@ class EventHistory(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     ``status``: ``present`` (in the mailbox as published), ``deleted_there`` and ``changed_there`` (by
     somebody else, as the mailbox was last read), ``waiting``, ``refused``, ``removing``, ``removed``,
     ``left_behind`` (by an unlinking), ``adopted`` (by a later synchronization), ``unlinked`` (before it was
-    written), ``cancelled`` or ``not_published``. ``state``, ``start`` and ``end`` are the ledger's: as last
-    pushed.
+    written), ``cancelled``, ``left_out`` (by a preference) or ``not_published``. ``state``, ``start`` and
+    ``end`` are the ledger's: as last pushed.
     """
 
     synchronization: int
@@ -95,6 +107,10 @@ class EventHistory(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     status: str
     explanation: list[str]
     wanted: bool
+    left_out_by: str | None
+    """The preference (``section.key``) that keeps an event of the timetable out of the mailbox."""
+    calendar: str | None
+    """The calendar that it is in or is put into, by the name that it was made with; null: the default one."""
     wanted_since: datetime | None
     changed_at: datetime | None
     published_at: datetime | None
@@ -132,7 +148,7 @@ async def explain(pool: Pool, id: int, uid: str, limits: TimetableSettings, cloc
     """
     # A text that no uid can be is asked for as the empty one, which no event has.
     asked = uid if is_text(uid, MAX_UID) else ""
-    facts = await pool.fetchrow(query("history.facts"), id, asked) if 0 < id <= MAX_ID else None
+    facts = await pool.fetchrow(query("history.facts"), id, asked, clock()) if 0 < id <= MAX_ID else None
     if facts is None:
         raise not_found()
     rows = await pool.fetch(query("history.tries"), id, asked, MAX_TRIES)
@@ -156,6 +172,8 @@ async def explain(pool: Pool, id: int, uid: str, limits: TimetableSettings, cloc
             *([] if waiting is None else [waiting.reason]),
         ],
         wanted=_wanted(facts),
+        left_out_by=facts["left_out_by"],
+        calendar=facts["calendar"],
         wanted_since=facts["wanted_since"],
         changed_at=facts["changed_at"],
         published_at=facts["timetable_changed_at"],
@@ -187,7 +205,8 @@ def _try(row: Record) -> Try:
 
 
 def _wanted(facts: Record) -> bool:
-    return facts["unlinked_at"] is None and facts["in_timetable"] and not facts["cancelled"]
+    published = facts["in_timetable"] and not facts["cancelled"]
+    return facts["unlinked_at"] is None and published and facts["left_out_by"] is None
 
 
 def _removal(facts: Record, tries: Sequence[Try]) -> Removal | None:
@@ -212,6 +231,8 @@ def _status(facts: Record, removed: Removal | None) -> str:
         if facts["ledger_synchronization"] != facts["id"]:
             return "adopted"
         return "left_behind" if facts["unlinked_at"] and facts["state"] == "present" else "removing"
+    if facts["left_out_by"] is not None and facts["unlinked_at"] is None and not facts["cancelled"]:
+        return "left_out"
     if removed is not None:
         return "removed"
     if not facts["in_timetable"]:
@@ -272,6 +293,9 @@ def _told_of_timetable(facts: Record, limits: TimetableSettings) -> list[str]:
             told.append(f"It is wanted since {since}, and was last changed at {_moment(changed)}.")
         else:
             told.append(f"It is wanted since {since}.")
+        if facts["left_out_by"] is not None and not facts["cancelled"]:
+            preference = facts["left_out_by"]
+            told.append(f"It is filtered by the preference {preference}: {LEFT_OUT[preference]}.")
     elif not facts["user_exists"]:
         told.append("Its user was deleted, timetable included: nothing is wanted any more.")
     elif facts["timetable_revision"] is None:
@@ -297,7 +321,8 @@ def _told_of_mailbox(facts: Record, status: str, removed: Removal | None) -> lis
     told = []
     if facts["remote_id"] is not None:
         pushed = f", last written at {_moment(facts['pushed_at'])}" if facts["pushed_at"] else ""
-        told.append(f"It is in the mailbox with the id {facts['remote_id']}{pushed}.")
+        calendar = f", in the calendar {facts['calendar']}," if facts["calendar"] else ""
+        told.append(f"It is in the mailbox{calendar} with the id {facts['remote_id']}{pushed}.")
         if facts["drift"] is not None:
             done = "deleted" if facts["drift"] == "missing" else "changed"
             told.append(f"But when the mailbox was last read, somebody else had {done} it there.")
@@ -342,6 +367,8 @@ def _told_of_tries(tries: Sequence[Try]) -> list[str]:
             id = f" with the id {one.remote_id}" if one.remote_id and one.operation == "create" else ""
             reason = f" {one.reason}" if one.reason else ""
             told.append(f"{DONE[one.operation]} {when}{id}.{reason}")
+        elif one.operation == "read":
+            told.append(f"The calendar was read {when}. {one.reason or ''}".strip())
         else:
             code = f" ({one.code})" if one.code else ""
             told.append(

@@ -130,9 +130,9 @@ async def owners(pool: Pool, ids: Sequence[int]) -> set[str]:
     return {row["username"] for row in await pool.fetch(query("synchronizations.owners"), asked)}
 
 
-async def details(pool: Pool, id: int) -> Details:
+async def details(pool: Pool, id: int, now: datetime) -> Details:
     """A current synchronization and how far it has got. Raises NotFound."""
-    row = await pool.fetchrow(query("synchronizations.details"), known_id(id))
+    row = await pool.fetchrow(query("synchronizations.details"), known_id(id), now)
     if row is None:
         raise not_found()
     counts = msgspec.json.decode(row["counts"] or "{}", type=dict[str, int])

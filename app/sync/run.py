@@ -87,7 +87,6 @@ class Run:
         self._lease = lease
         self._config = config
         self._instance = config.instance
-        self._resync_interval = timedelta(seconds=config.sync.resync_interval_seconds)
         self._clock = clock
         self._lease_holds = lease_holds
         self._stopping = stopping
@@ -339,11 +338,15 @@ class Run:
         """The ending of a run that has done all there was to do."""
         now = self._clock()
         async with self._ledger.transaction() as (connection, _):
-            row = await connection.fetchrow(query("ledger.situation"), self._lease.mailbox_id)
+            row = await connection.fetchrow(
+                query("ledger.situation"),
+                self._lease.mailbox_id,
+                float(self._config.sync.resync_interval_seconds),
+            )
         assert row is not None
         times = [at for at in (row["retry_at"], row["check_at"]) if at is not None]
-        if row["in_use"]:
-            times.append(now + self._resync_interval * self._random.uniform(0.9, 1.1))
+        if row["resync_seconds"] is not None:
+            times.append(now + timedelta(seconds=row["resync_seconds"]) * self._random.uniform(0.9, 1.1))
         return Ending(status="OK", due_at=min(times, default=None))
 
     async def crashed(self) -> None:

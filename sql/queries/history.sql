@@ -45,8 +45,9 @@ WITH pruned AS (
 SELECT count(*) FROM pruned;
 
 -- name: facts
--- All that is known now of event $2 of synchronization $1, current or not. Its ledger row may belong to another
--- synchronization of the same user and mailbox, which has adopted the event.
+-- All that is known at $3 of event $2 of synchronization $1, current or not. Its ledger row may belong to another
+-- synchronization of the same user and mailbox, which has adopted the event. left_out_by is the preference that keeps an
+-- event of the timetable out of the mailbox.
 SELECT
     s.id, s.username, s.type, s.enabled, s.held, s.status, s.last_error, s.failing_since, s.unlinked_at,
     m.due_at, m.owner IS NOT NULL AND m.lease_until > clock_timestamp() AS running,
@@ -54,7 +55,15 @@ SELECT
     t.uid IS NOT NULL AS in_timetable, t.cancelled, t.wanted_since, t.changed_at,
     l.synchronization_id AS ledger_synchronization, l.state, l.remote_id, l.starts_at, l.ends_at, l.pushed_at,
     l.sent_at, l.retry_at, l.error_code, l.error, l.drift,
-    l.content_hash = t.content_hash AS as_wanted, l.refused_hash = t.content_hash AS refused_as_wanted,
+    l.content_hash = coalesce(e.content_hash, t.content_hash) AS as_wanted,
+    CASE
+        WHEN e.left_out_by IS NOT NULL THEN e.left_out_by
+        WHEN t.starts_at > $3::timestamptz + (s.preferences ->> 'selection.daysAhead')::float8 * interval '1 day'
+            THEN 'selection.daysAhead'
+        WHEN l.uid IS NULL AND t.ends_at < $3::timestamptz - (s.preferences ->> 'selection.daysBack')::float8 * interval '1 day'
+            THEN 'selection.daysBack'
+    END AS left_out_by,
+    c.name AS calendar,
     deleting.run_id AS deleting_run,
     (
         SELECT un.run_id FROM unlinks AS un WHERE un.synchronization_id = s.id ORDER BY un.id LIMIT 1
@@ -63,6 +72,7 @@ FROM synchronizations AS s
 JOIN mailboxes AS m ON m.id = s.mailbox_id
 LEFT JOIN users AS u ON u.username = s.username
 LEFT JOIN timetable_events AS t ON t.username = s.username AND t.uid = $2
+LEFT JOIN shaped_events AS e ON s.shaped_revision IS NOT NULL AND e.synchronization_id = s.id AND e.uid = t.uid
 LEFT JOIN LATERAL (
     SELECT x.* FROM ledger AS x
     JOIN synchronizations AS o ON o.id = x.synchronization_id
@@ -70,6 +80,7 @@ LEFT JOIN LATERAL (
     ORDER BY x.synchronization_id = s.id DESC, x.id DESC
     LIMIT 1
 ) AS l ON true
+LEFT JOIN calendars AS c ON c.id = l.calendar_id
 LEFT JOIN unlinks AS deleting ON deleting.id = l.unlink_id
 WHERE s.id = $1;
 

@@ -330,11 +330,14 @@ SET state = 'creating', attempt = gen_random_uuid(), remote_id = NULL, remote_ve
 WHERE id = ANY($1::bigint[]);
 
 -- name: situation
--- What is left to do in mailbox $1 at $2: the next retry, the next look for a lost create, whether the mailbox is still in use.
+-- What is left to do in mailbox $1: the next retry, the next look for a lost create, and after how many seconds it is
+-- compared again although nobody asks; $2, unless the preferences say; null where it is not in use any more.
 SELECT
     (SELECT min(retry_at) FROM ledger WHERE mailbox_id = $1 AND state IN ('creating', 'updating', 'deleting'))
         AS retry_at,
     (SELECT min(check_at) FROM lost_creates WHERE mailbox_id = $1) AS check_at,
-    EXISTS (
-        SELECT FROM synchronizations WHERE mailbox_id = $1 AND unlinked_at IS NULL AND enabled
-    ) AS in_use;
+    (
+        SELECT min(coalesce((preferences ->> 'sync.resyncMinutes')::float8 * 60, $2::float8))
+        FROM synchronizations
+        WHERE mailbox_id = $1 AND unlinked_at IS NULL AND enabled
+    ) AS resync_seconds;

@@ -101,8 +101,8 @@ WHERE id = $1 AND unlinked_at IS NULL AND enabled <> $2
 RETURNING mailbox_id;
 
 -- name: details
--- What is known of one current synchronization: the ledger by state, how many events are not yet as the timetable
--- wants them (those that the provider refuses aside), and when its mailbox is visited next.
+-- What is known at $2 of one current synchronization: the ledger by state, how many events are not yet as they are wanted
+-- (those that the provider refuses aside), and when its mailbox is visited next.
 SELECT
     s.id, s.username, s.type, s.description, s.enabled, s.status, s.last_resync, s.last_error, m.due_at AS next_attempt,
     (
@@ -113,13 +113,14 @@ SELECT
     (
         SELECT count(*)
         FROM (
-            SELECT uid, content_hash FROM timetable_events WHERE username = s.username AND NOT cancelled
+            SELECT uid, content_hash, past FROM wanted_events(s.mailbox_id, $2) WHERE synchronization_id = s.id
         ) AS t
         FULL JOIN (
             SELECT uid, state, content_hash, refused_hash FROM ledger WHERE synchronization_id = s.id
         ) AS l ON l.uid = t.uid
         WHERE (l.state = 'present' AND t.content_hash = l.content_hash) IS NOT TRUE
             AND (l.state = 'refused' AND t.content_hash = l.refused_hash) IS NOT TRUE
+            AND (l.uid IS NULL AND t.past) IS NOT TRUE
     ) AS backlog
 FROM current_synchronizations AS s
 JOIN mailboxes AS m ON m.id = s.mailbox_id

@@ -41,6 +41,8 @@ class TestHistory:
                 "It waits for a worker since 2026-09-01 08:00:00 UTC.",
             ],
             "wanted": True,
+            "leftOutBy": None,
+            "calendar": None,
             "wantedSince": "2026-09-01T08:00:00Z",
             "changedAt": "2026-09-01T08:00:00Z",
             "publishedAt": "2026-09-01T08:00:00Z",

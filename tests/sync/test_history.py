@@ -274,3 +274,71 @@ async def test_an_unknown_synchronization_is_the_only_one_without(world: World) 
     for id in (0, -1, 999, 2**63):
         with pytest.raises(NotFound):
             await history(world, id, "a")
+
+
+LEFT_OUT = {
+    "selection.includeCategories": ["Exam"],
+    "selection.excludeCategories": ["Lecture"],
+    "selection.includeTitles": ["^Exam"],
+    "selection.excludeTitles": ["(?i)^lecture"],
+    "selection.daysAhead": 3,
+}
+
+
+@pytest.mark.parametrize("preference", LEFT_OUT)
+async def test_of_one_that_a_preference_leaves_out(world: World, preference: str) -> None:
+    await world.publish("alice", event("a", categories=("Lecture",)))
+    synchronization = await world.link("alice", ALICE)
+    await world.work()
+    await world.prefer(synchronization, {preference: LEFT_OUT[preference]})
+    await world.work()
+    found = await history(world, synchronization, "a")
+    assert (found.status, found.wanted, found.left_out_by) == ("left_out", False, preference)
+    assert told(found, f"filtered by the preference {preference}", "was taken out of the mailbox at")
+    assert (await synchronizations.details(world.pool, synchronization, world.clock())).backlog == 0
+    await world.prefer(synchronization, {})
+    await world.work()
+    found = await history(world, synchronization, "a")
+    assert (found.status, found.left_out_by) == ("present", None)
+
+
+async def test_of_one_that_was_too_long_ago(world: World) -> None:
+    old = event("a", world.clock() - timedelta(days=9))
+    await world.publish("alice", old)
+    synchronization = await world.link("alice", ALICE)
+    await world.prefer(synchronization, {"selection.daysBack": 7})
+    await world.work()
+    found = await history(world, synchronization, "a")
+    assert (found.status, found.left_out_by) == ("left_out", "selection.daysBack")
+    assert told(found, "outside the window", "never was")
+    assert (await synchronizations.details(world.pool, synchronization, world.clock())).backlog == 0
+    # One that is there already stays, and is wanted.
+    await world.prefer(synchronization, {})
+    await world.work()
+    await world.prefer(synchronization, {"selection.daysBack": 7})
+    await world.work()
+    found = await history(world, synchronization, "a")
+    assert (found.status, found.left_out_by) == ("present", None)
+
+
+async def test_it_names_the_calendar_and_says_what_a_reading_found(world: World) -> None:
+    world.let_people("respect")
+    await world.publish("alice", event("a"), event("b"))
+    synchronization = await world.link("alice", ALICE)
+    await world.prefer(synchronization, {"calendar.name": "Timetable"})
+    await world.work()
+    world.mailbox(ALICE).remove(next(e.id for e in world.pushed(ALICE) if e.event.uid == "a"))
+    await world.refresh(synchronization)
+    found = await history(world, synchronization, "a")
+    assert (found.status, found.calendar) == ("deleted_there", "Timetable")
+    assert outcomes(found) == [("create", "done", 1), ("read", "gone", 1)]
+    assert told(found, "in the calendar Timetable", "respected until the timetable changes it")
+
+
+async def test_the_time_between_comparisons_can_be_preferred(world: World) -> None:
+    await world.publish("alice", event("a"))
+    synchronization = await world.link("alice", ALICE)
+    await world.prefer(synchronization, {"sync.resyncMinutes": 30})
+    await world.work()
+    due_at = await world.pool.fetchval("SELECT due_at FROM mailboxes")
+    assert timedelta(minutes=26) < due_at - world.clock() < timedelta(minutes=34)
