@@ -213,6 +213,14 @@ def _parse(body: Json) -> AccountForm:
     if not isinstance(body, dict):
         raise refuse([Problem(detail="Expected a JSON object.")])
     given = {name: value for name, value in body.items() if name not in READ_ONLY | {"has_credentials"}}
+    if isinstance(credentials := given.get("credentials"), dict):
+        problems = [
+            Problem(field=f"credentials.{name}"[:MAX_NAME_LENGTH], detail="Expected a string.")
+            for name, secret in credentials.items()
+            if not isinstance(secret, str)
+        ]
+        if problems:
+            raise refuse(problems)
     return convert(given, AccountForm)
 
 

@@ -1,0 +1,180 @@
+"""``/api/v1/sync-job-cron-trigger``: runs by the clock, and no more of them than there should be."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from app.sources import runs
+from app.sources.contract import Json
+from app.sources.runs import JobRun
+from app.sources.triggers import fire_due
+from tests.api.conftest import Client
+from tests.sources.world import World
+
+PATH = "/api/v1/sync-job-cron-trigger"
+
+
+@pytest.fixture
+async def ids(world: World) -> dict[str, str]:
+    """A job and an account."""
+    return {"sync_job_id": str(await world.job()), "integrated_account_id": str(await world.account())}
+
+
+async def create(client: Client, ids: dict[str, str], **body: Json) -> dict[str, Any]:
+    defaults = {"cron_expression": "30 5 * * *", "args": {"users": []}}
+    answer = await client.post(PATH, json=ids | defaults | body)
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+async def all_runs(world: World) -> list[JobRun]:
+    return (await runs.page(world.pool, 100, None)).sync_job_runs
+
+
+async def test_a_trigger_shows_its_next_run(client: Client, ids: dict[str, str]) -> None:
+    made = await create(client, ids)
+    assert made == {
+        "id": made["id"],
+        **ids,
+        "cron_expression": "30 5 * * *",
+        "time_zone": "Europe/Amsterdam",
+        "args": {"users": []},
+        "error_handling": "ignore",
+        "enabled": True,
+        "next_run": "2026-09-02T03:30:00Z",
+        "last_run_id": None,
+        "last_problem": None,
+        "created_at": "2026-09-01T08:00:00Z",
+        "updated_at": "2026-09-01T08:00:00Z",
+    }
+    assert (await client.get(f"{PATH}/{made['id']}")).json() == made
+    assert (await client.get(PATH)).json() == {"sync_job_cron_triggers": [made], "next": None}
+    elsewhere = await create(client, ids, time_zone="Asia/Tokyo")
+    assert elsewhere["next_run"] == "2026-09-01T20:30:00Z"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"cron_expression": "x"}, "cron_expression"),
+        ({"cron_expression": "0 0 30 2 *"}, "cron_expression"),
+        ({"time_zone": "Mars/Olympus"}, "time_zone"),
+        ({"args": {"users": [3]}}, "args.users[0]"),
+        ({"sync_job_id": str(uuid4())}, "sync_job_id"),
+        ({"error_handling": "panic"}, "error_handling"),
+    ],
+)
+async def test_what_is_wrong_is_refused_by_its_place(
+    client: Client, ids: dict[str, str], change: dict[str, Json], field: str
+) -> None:
+    body = {**ids, "cron_expression": "30 5 * * *", "args": {"users": []}, **change}
+    answer = await client.post(PATH, json=body)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["problems"][0]["field"] == field
+
+
+class TestPatch:
+    async def test_reckons_the_next_run_anew(self, client: Client, ids: dict[str, str]) -> None:
+        made = await create(client, ids)
+        patch = {"cron_expression": "0 12 * * *", "args": {"users": ["alice"]}}
+        changed = (await client.patch(f"{PATH}/{made['id']}", json=patch)).json()
+        assert (changed["next_run"], changed["args"]) == ("2026-09-01T10:00:00Z", {"users": ["alice"]})
+
+    async def test_switches_off_and_on(self, client: Client, ids: dict[str, str], world: World) -> None:
+        made = await create(client, ids)
+        off = (await client.patch(f"{PATH}/{made['id']}", json={"enabled": False})).json()
+        assert off["next_run"] is None
+        world.clock.advance(days=3)
+        assert await fire_due(world.pool, world.clock) == 0
+        on = (await client.patch(f"{PATH}/{made['id']}", json={"enabled": True})).json()
+        assert on["next_run"] == "2026-09-05T03:30:00Z"
+
+    async def test_leaves_the_job_as_it_is(self, client: Client, ids: dict[str, str], world: World) -> None:
+        made = await create(client, ids)
+        answer = await client.patch(f"{PATH}/{made['id']}", json={"sync_job_id": str(await world.job())})
+        assert answer.status_code == 422
+
+    async def test_what_was_read_can_be_sent_back(self, client: Client, ids: dict[str, str]) -> None:
+        made = await create(client, ids)
+        assert (await client.patch(f"{PATH}/{made['id']}", json=made)).json() == made
+
+
+async def test_deleting_one_leaves_its_runs(client: Client, ids: dict[str, str], world: World) -> None:
+    made = await create(client, ids)
+    world.clock.advance(days=1)
+    await world.runner().run_until_idle()
+    assert (await client.delete(f"{PATH}/{made['id']}")).status_code == 204
+    assert (await client.get(f"{PATH}/{made['id']}")).status_code == 404
+    assert [run.cron_trigger_id for run in await all_runs(world)] == [UUID(made["id"])]
+
+
+class TestFiring:
+    async def test_when_its_time_comes_it_makes_a_run(
+        self, client: Client, ids: dict[str, str], world: World
+    ) -> None:
+        made = await create(client, ids, args={"users": ["alice"]}, error_handling="batch")
+        world.clock.set(datetime(2026, 9, 2, 3, 29, 59, tzinfo=UTC))
+        await world.runner().run_until_idle()
+        assert await all_runs(world) == []
+        world.clock.advance(seconds=1)
+        await world.runner().run_until_idle()
+        [run] = await all_runs(world)
+        assert (run.state, run.args, run.error_handling) == ("done", {"users": ["alice"]}, "batch")
+        trigger = (await client.get(f"{PATH}/{made['id']}")).json()
+        assert (trigger["last_run_id"], trigger["last_problem"]) == (str(run.id), None)
+        assert trigger["next_run"] == "2026-09-03T03:30:00Z"
+
+    async def test_missed_times_are_not_piled_up(
+        self, client: Client, ids: dict[str, str], world: World
+    ) -> None:
+        await create(client, ids)
+        world.clock.advance(days=10)
+        await world.runner().run_until_idle()
+        await world.runner().run_until_idle()
+        assert len(await all_runs(world)) == 1
+
+    async def test_not_while_a_run_of_the_job_and_account_has_not_ended(
+        self, client: Client, ids: dict[str, str], world: World
+    ) -> None:
+        made = await create(client, ids)
+        active = await world.begin(*ids.values(), args={"users": []})
+        world.clock.advance(days=1)
+        assert await fire_due(world.pool, world.clock) == 1
+        assert [run.id for run in await all_runs(world)] == [active.id]
+        trigger = (await client.get(f"{PATH}/{made['id']}")).json()
+        assert trigger["last_problem"] == "Another run of the job and account had not ended."
+        assert trigger["next_run"] == "2026-09-03T03:30:00Z"
+
+    async def test_two_triggers_of_one_job_at_one_time_make_one_run(
+        self, client: Client, ids: dict[str, str], world: World
+    ) -> None:
+        await create(client, ids)
+        await create(client, ids)
+        world.clock.advance(days=1)
+        assert await fire_due(world.pool, world.clock) == 2
+        assert len(await all_runs(world)) == 1
+
+    async def test_many_workers_at_once_make_one_run(
+        self, client: Client, ids: dict[str, str], world: World
+    ) -> None:
+        await create(client, ids)
+        world.clock.advance(days=1)
+        fired = await asyncio.gather(*(fire_due(world.pool, world.clock) for _ in range(6)))
+        assert (sum(fired), len(await all_runs(world))) == (1, 1)
+
+    async def test_arguments_that_the_job_does_not_take_any_more_are_said(
+        self, client: Client, ids: dict[str, str], world: World
+    ) -> None:
+        made = await create(client, ids)
+        patch = {"args_schema": {"required": ["users", "year"]}}
+        await client.patch(f"/api/v1/sync-job/{ids['sync_job_id']}", json=patch)
+        world.clock.advance(days=1)
+        await world.runner().run_until_idle()
+        assert await all_runs(world) == []
+        trigger = (await client.get(f"{PATH}/{made['id']}")).json()
+        assert "year" in trigger["last_problem"]
+        assert trigger["next_run"] == "2026-09-03T03:30:00Z"
