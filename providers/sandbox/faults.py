@@ -14,6 +14,8 @@ FAULTS = {
     "commit_then_drop": "carried out, then the TCP connection is cut without an answer",
     "commit_then_503": "carried out, and answered as unavailable",
     "partial": "the first half of a batch is carried out; of a single request, half of the answer is sent",
+    "truncated": "carried out; the answer ends in the middle, and yet comes as if it were whole",
+    "moves_on": "carried out and answered; then the event's version moves on, as if by itself",
     "slow": "carried out after ``delay`` seconds (default 5)",
     "deny": "not carried out; the protocol's answer to missing rights",
     "gone": "the event, or else the mailbox, is not there",

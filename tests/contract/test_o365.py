@@ -12,7 +12,7 @@ import pytest
 
 from app.config import load_config
 from providers import o365
-from providers.contract import Adapter, Mailbox, ProviderError, Refused
+from providers.contract import Adapter, Done, Mailbox, ProviderError, Refused, Unknown
 from providers.sandbox.graph import store
 from providers.sandbox.server import Sandbox
 from providers.settings import O365Settings
@@ -140,6 +140,51 @@ async def test_updates_of_many_events_that_all_moved_on_take_three_requests(
     all_done(await adapter.apply(mailbox, changes))
     assert {event["description"] for event in await control.events(mailbox.address)} == {"Two."}
     assert await control.requests() == 3
+
+
+@pytest.mark.parametrize("operation", ["create", "read"])
+async def test_a_version_that_moves_on_by_itself_is_no_edit_of_the_persons(
+    adapter: Adapter, mailbox: Mailbox, control: Control, operation: str
+) -> None:
+    """After a create, seconds later; and once more, between our reading and our writing."""
+    await control.fault("moves_on", operation="create")
+    made = create(lecture(description="One."))
+    (done,) = await put(adapter, mailbox, made)
+    if operation == "read":
+        await control.fault("moves_on", operation="read", times=1)
+    change = update(done, made, msgspec.structs.replace(made.event, description="Two."))
+    (outcome,) = await adapter.apply(mailbox, [change])
+    if operation == "read":
+        assert isinstance(outcome, Refused)
+        assert not outcome.permanent
+        (outcome,) = await adapter.apply(mailbox, [change])
+    assert outcome == Done(done.id, (await control.event(mailbox.address))["version"])
+    assert (await control.event(mailbox.address))["description"] == "Two."
+
+
+@pytest.mark.parametrize(
+    ("operation", "count", "lost"), [("create", 1, [0]), ("create", 3, [0]), ("$batch", 3, [0, 1, 2])]
+)
+async def test_a_truncated_answer_is_no_answer(
+    adapter: Adapter, mailbox: Mailbox, control: Control, operation: str, count: int, lost: list[int]
+) -> None:
+    await control.fault("truncated", operation=operation, times=1)
+    creates = [create(lecture(n)) for n in range(count)]
+    outcomes = await adapter.apply(mailbox, creates)
+    assert [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Unknown)] == lost
+    assert len(await control.events(mailbox.address)) == count
+    found = await adapter.find(mailbox, INSTANCE, [each.marker.attempt for each in creates])
+    assert len(found) == count
+
+
+async def test_a_truncated_page_is_no_short_list(
+    adapter: Adapter, mailbox: Mailbox, control: Control
+) -> None:
+    await put(adapter, mailbox, *(create(lecture(n)) for n in range(20)))
+    await control.fault("truncated", operation="read", times=1)
+    with pytest.raises(ProviderError) as error:
+        _ = [each async for each in adapter.list(mailbox, INSTANCE)]
+    assert isinstance(error.value.outcome, Unknown)
 
 
 async def test_what_events_hold_takes_no_requests_of_its_own(

@@ -77,6 +77,67 @@ async def test_a_partial_answer_never_becomes_complete(graph: Graph, control: Co
     assert (await graph.call("GET", EVENTS))[0] == 200
 
 
+async def test_a_truncated_answer_looks_whole(
+    graph: Graph, control: Control, event: Event, client: aiohttp.ClientSession
+) -> None:
+    await control.fault(type="o365", operation="create", fault="truncated", times=1)
+    async with client.post(graph.url + EVENTS, json=event(), headers=graph.headers) as response:
+        assert response.status == 201
+        with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
+            await response.json()
+    assert await held(control) == 1
+
+
+async def test_a_truncated_answer_of_a_batch_and_an_item_that_it_leaves_out(
+    graph: Graph, control: Control, event: Event, client: aiohttp.ClientSession
+) -> None:
+    requests = [post("1", event()), post("2", event())]
+    await control.fault(type="o365", operation="create", fault="truncated", nth=2)
+    assert (await batch(graph, *requests)).keys() == {"1"}
+    await control.fault(type="o365", operation="$batch", fault="truncated", times=1)
+    url = f"{graph.url}/$batch"
+    async with client.post(url, json={"requests": requests}, headers=graph.headers) as response:
+        assert response.status == 200
+        with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
+            await response.json()
+    assert await held(control) == 4
+
+
+@pytest.mark.parametrize("operation", ["create", "update", "read"])
+async def test_versions_move_on_by_themselves(
+    graph: Graph, control: Control, event: Event, operation: str
+) -> None:
+    created = await graph.ok("POST", EVENTS, event())
+    path = f"{EVENTS}/{created['id']}"
+    await control.fault(type="o365", operation=operation, fault="moves_on", times=1)
+    match operation:
+        case "create":
+            created = await graph.ok("POST", EVENTS, event())
+            path = f"{EVENTS}/{created['id']}"
+        case "update":
+            created = await graph.ok("PATCH", path, {"subject": "x"})
+        case "read":
+            (created,) = (await graph.ok("GET", EVENTS))["value"]
+    stale = {"If-Match": created["@odata.etag"]}
+    refused = await graph.refused("PATCH", path, {"subject": "y"}, headers=stale)
+    assert refused == (412, "ErrorIrresolvableConflict")
+    current = {"If-Match": (await graph.ok("GET", path))["@odata.etag"]}
+    assert (await graph.call("PATCH", path, {"subject": "y"}, headers=current))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("what", "code"),
+    [("event", "ErrorItemNotFound"), ("calendar", "ErrorItemNotFound"), ("mailbox", "ResourceNotFound")],
+)
+async def test_what_is_gone_can_be_said(
+    graph: Graph, control: Control, event: Event, what: str, code: str
+) -> None:
+    created = await graph.ok("POST", EVENTS, event())
+    await control.fault(type="o365", operation="read", fault="gone", what=what, times=1)
+    assert await graph.refused("GET", f"{EVENTS}/{created['id']}") == (404, code)
+    assert await held(control) == (0 if what == "event" else 1)
+
+
 async def test_gone_takes_the_event_away_first(graph: Graph, control: Control, event: Event) -> None:
     created = await graph.ok("POST", EVENTS, event())
     await control.fault(type="o365", operation="update", fault="gone", times=1)

@@ -89,7 +89,13 @@ async def carry_out(service: Service, items: list[Item], application: str, *, ha
         answers[id_] = await service.serve(call)
     return Answer(
         status=200,
-        body={"responses": [_response(item, answers[item.id.casefold()]) for item in reversed(items)]},
+        body={
+            "responses": [
+                _response(item, answer)
+                for item in reversed(items)
+                if not (answer := answers[item.id.casefold()]).truncated
+            ]
+        },
         cut=any(answer.cut for answer in answers.values()),
     )
 

@@ -69,7 +69,7 @@ class GraphHttp:
                 raise ConnectionCut
             if fault is not None and kind == "commit_then_503":
                 raise unavailable(fault.retry_after)
-            return answer
+            return msgspec.structs.replace(answer, truncated=kind == "truncated")
 
         return await self._answer(request, carry_out)
 
@@ -88,6 +88,8 @@ class GraphHttp:
         text = msgspec.json.encode(answer.body)
         if answer.cut:
             return await send_half(request, answer.status, text)
+        if answer.truncated:
+            text = text[: len(text) // 2]
         headers["Content-Type"] = "application/json; odata.metadata=minimal; charset=utf-8"
         return web.Response(status=answer.status, body=text, headers=headers)
 

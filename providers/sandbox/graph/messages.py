@@ -56,7 +56,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     body: Any = None
     headers: dict[str, str] = {}
     cut: bool = False
-    """Only the first half of it reaches the client."""
+    """Only the first half of it reaches the client, and then the connection is cut."""
+    truncated: bool = False
+    """Only the first half of it reaches the client, which cannot tell; a batch leaves the item out."""
 
     @classmethod
     def of(cls, error: GraphError) -> "Answer":

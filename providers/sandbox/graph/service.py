@@ -66,7 +66,7 @@ class Service:
             case "deny":
                 raise access_denied()
             case "gone":
-                raise self._gone(call)
+                raise self._gone(call, str(fault.options.get("what", "")))
             case "expired_state":
                 raise sync_state_not_found()
             case "slow":
@@ -78,6 +78,10 @@ class Service:
             case "commit_then_503":
                 self._committed(call)
                 raise unavailable(fault.retry_after)
+            case "truncated":
+                return msgspec.structs.replace(self._carry_out(call), truncated=True)
+            case "moves_on":
+                return self._then_moved_on(call, self._carry_out(call))
             case _:
                 return msgspec.structs.replace(self._carry_out(call), cut=True)
 
@@ -88,19 +92,32 @@ class Service:
             # Nobody hears what came of it: that is the fault that is played.
             return
 
-    def _gone(self, call: Call) -> GraphError:
-        """What was asked for is really away afterwards, as if the person had just deleted it."""
+    def _then_moved_on(self, call: Call, answer: Answer) -> Answer:
+        """What was answered of events is of an earlier version by now: Exchange itself has written since."""
+        mailbox, body = self._mailbox(call), answer.body or {}
+        for item in body.get("value", [body]):
+            event = mailbox.events.get(store.own_id(item.get("id", "")) or "")
+            if event is not None:
+                store.change(mailbox, event, {}, self._state.now())
+        return answer
+
+    def _gone(self, call: Call, what: str) -> GraphError:
+        """What was asked for is really away afterwards, as if the person had just deleted it.
+
+        ``what`` says whether the event, the calendar or the mailbox; else it is what the path names. The
+        default calendar and the mailbox are away for this request only.
+        """
         target = target_of(call.path)
         mailbox = self._mailbox(call)
-        if target.kind == "event":
+        if what in ("", "event") and target.kind == "event":
             event = mailbox.events.get(store.own_id(target.id or "") or "")
             if event is not None:
                 store.remove(mailbox, event)
             return item_not_found()
-        if target.calendar in mailbox.calendars:
+        if what in ("", "calendar") and target.calendar in mailbox.calendars:
             store.remove_calendar(mailbox, target.calendar)
             return item_not_found()
-        return user_not_found()
+        return item_not_found() if what == "calendar" else user_not_found()
 
     def _mailbox(self, call: Call) -> SandboxMailbox:
         address = call.address or ""
