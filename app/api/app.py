@@ -18,13 +18,17 @@ from app.api import timetables
 from app.api.approval import approval_handlers
 from app.api.asgi import EncodedPaths, Measured, Parameters
 from app.api.auth import Authentication, Caller, reader_reads
+from app.api.cron_triggers import cron_trigger_handlers
 from app.api.documentation import DocumentationPage, YamlDocument
 from app.api.errors import V0_PREFIX, exception_handlers
 from app.api.health import observing_handlers
+from app.api.integrated_accounts import integrated_account_handlers
 from app.api.preference_descriptions import preference_description_handlers
 from app.api.preferences import preference_handlers
 from app.api.refresh import refresh_handlers
 from app.api.runs import run_handlers
+from app.api.sync_job_runs import sync_job_run_handlers
+from app.api.sync_jobs import sync_job_handlers
 from app.api.synchronizations import synchronization_handlers
 from app.api.v0_synchronizations import v0_synchronization_handlers
 from app.api.v0_users import user_handlers
@@ -32,6 +36,8 @@ from app.clock import Clock
 from app.config import Config
 from app.database.types import Pool
 from app.provisioning.watching import RunWatcher
+from app.sources.contract import Integration
+from app.sources.integrations import INTEGRATIONS
 from providers.contract import Adapter
 
 __all__ = ["create_app"]
@@ -42,11 +48,17 @@ what it put in. `/api/v0` says who has a synchronization with which mailbox; `/a
 timetables, and shows what has become of them."""
 
 
-def create_app(pool: Pool, adapters: Mapping[str, Adapter], config: Config, clock: Clock) -> Litestar:
+def create_app(
+    pool: Pool,
+    adapters: Mapping[str, Adapter],
+    config: Config,
+    clock: Clock,
+    integrations: Mapping[str, Integration] = INTEGRATIONS,
+) -> Litestar:
     """The application. Whoever calls this opens and closes what is given.
 
-    Handlers find it under the names ``pool``, ``adapters``, ``config`` and ``clock``, and who calls as
-    ``caller``.
+    Handlers find it under the names ``pool``, ``adapters``, ``config``, ``clock`` and ``integrations`` (which
+    are for checks alone), and who calls as ``caller``.
     """
     watcher = RunWatcher(pool)
 
@@ -61,7 +73,14 @@ def create_app(pool: Pool, adapters: Mapping[str, Adapter], config: Config, cloc
         found: Caller = request.user
         return found
 
-    parts = {"pool": pool, "adapters": adapters, "config": config, "clock": clock, "watcher": watcher}
+    parts = {
+        "pool": pool,
+        "adapters": adapters,
+        "config": config,
+        "clock": clock,
+        "integrations": integrations,
+        "watcher": watcher,
+    }
     app = Litestar(
         route_handlers=[
             Router(V0_PREFIX, route_handlers=[*user_handlers, *v0_synchronization_handlers]),
@@ -73,6 +92,10 @@ def create_app(pool: Pool, adapters: Mapping[str, Adapter], config: Config, cloc
                     *approval_handlers,
                     *run_handlers,
                     *preference_handlers,
+                    *sync_job_handlers,
+                    *integrated_account_handlers,
+                    *sync_job_run_handlers,
+                    *cron_trigger_handlers,
                     *preference_description_handlers,
                     timetables.router,
                 ],
