@@ -246,6 +246,6 @@ def _stored(row: Any) -> Stored:
     return Stored(description, row["revision"], row["changed_at"])
 
 
-def _number(bound: float | None) -> int | float | None:
+def _number(bound: float | None) -> float | None:
     """A whole number without a point."""
     return int(bound) if bound is not None and bound.is_integer() else bound

@@ -62,9 +62,9 @@ class DescriptionDocument(
     description: Annotated[Texts, Meta(description="As the name, or empty.")] = {}
     value_type: ValueType
     min_value: Annotated[
-        int | float | None, Meta(description="Of a number; of a text: its length; of a list: its count.")
+        float | None, Meta(description="Of a number; of a text: its length; of a list: its count.")
     ] = None
-    max_value: int | float | None = None
+    max_value: float | None = None
     allowed_values: Annotated[
         tuple[Any, ...] | None, Meta(description="Of a list: what its items may be. null: anything.")
     ] = None

@@ -28,8 +28,9 @@ CREATE TABLE preference_descriptions (
     CHECK (min_level <= max_level AND max_level <= sys_max_level)
 );
 
--- Sections and keys are ASCII, so this does not depend on the database's locale.
-CREATE UNIQUE INDEX preference_descriptions_name ON preference_descriptions (lower(section), lower(key));
+-- Sections and keys are ASCII; by the collation "C", the database's locale has no say in what is the same.
+CREATE UNIQUE INDEX preference_descriptions_name
+ON preference_descriptions (lower(section COLLATE "C"), lower(key COLLATE "C"));
 
 -- What is set where. The owner of the installation is "default", that of a type its name (ews), that of a role its
 -- name, that of a user the username, that of a synchronization its id.

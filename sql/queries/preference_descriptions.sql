@@ -8,7 +8,9 @@ SELECT * FROM preference_descriptions WHERE id = $1;
 
 -- name: find_by_name
 -- The description of a section and key, compared without regard to case. It stays as it is until the transaction ends.
-SELECT * FROM preference_descriptions WHERE lower(section) = lower($1) AND lower(key) = lower($2) FOR KEY SHARE;
+SELECT * FROM preference_descriptions
+WHERE lower(section COLLATE "C") = lower($1 COLLATE "C") AND lower(key COLLATE "C") = lower($2 COLLATE "C")
+FOR KEY SHARE;
 
 -- name: find_to_change
 -- One description, to be changed or deleted: nobody sets a value of it until the transaction ends.
@@ -24,7 +26,7 @@ INSERT INTO preference_descriptions (
     $9::text::preference_level, $10::text::preference_level, $11::text::preference_level,
     $12::text::jsonb, $13, $14, $15::text::jsonb, date_trunc('second', $16::timestamptz)
 )
-ON CONFLICT (lower(section), lower(key)) DO NOTHING
+ON CONFLICT (lower(section COLLATE "C"), lower(key COLLATE "C")) DO NOTHING
 RETURNING *;
 
 -- name: change
