@@ -38,6 +38,12 @@ MAILBOXES = 20_000
 REST = timedelta(hours=1)
 """Where Graph refuses us the categories, they are asked for again after this time."""
 
+PATIENCE = 3
+"""So often in a row events wait for categories of which nobody knows, and then go without their colours."""
+
+_GRANT = "Grant the application the permission MailboxSettings.ReadWrite with admin consent."
+_WAIT = "Rooster looks again in an hour."
+
 _log = structlog.get_logger()
 
 
@@ -52,14 +58,17 @@ class Categories:
         self._clock = clock
         self._known: OrderedDict[str, dict[str, int]] = OrderedDict()
         """The numbers of colours by category, by mailbox."""
-        self._refused: OrderedDict[str, datetime] = OrderedDict()
-        """The mailboxes whose categories were refused to us, with the time until which they rest."""
+        self._resting: OrderedDict[str, datetime] = OrderedDict()
+        """The mailboxes whose categories we do not get at, with the time until which they are left alone."""
+        self._unclear: dict[str, int] = {}
+        """How often in a row nobody knew what became of a mailbox's categories."""
 
     async def see_to(self, address: str, operations: Sequence[Operation], permit: Permit) -> Outcome | None:
         """Make or change the categories that the operations want: mostly nothing is left to do.
 
         Returns what holds up the operations too: that Graph asks to wait, our credentials, or that there is
-        no such mailbox. Other failures leave categories without their colours, and hold nothing up.
+        no such mailbox; an answer that never came does so a few times. A refusal holds nothing up: it is
+        logged once a mailbox, with what to grant.
         """
         wanted = wishes(operations)
         known = self._known.get(address.casefold())
@@ -71,12 +80,12 @@ class Categories:
             match error.outcome:
                 case Throttled() | Refused(scope="account") | Gone(what="mailbox"):
                     return error.outcome
-                case Refused(code=code) | Gone(code=code):
-                    self._rest(address, code)
                 case Unknown(code=code):
-                    self._look_again(address, code)
+                    return self._look_again(address, code)
+                case Refused(code=code) | Gone(code=code):
+                    self._rest(address, code, _GRANT)
         except NoAnswer as error:
-            self._look_again(address, error.code)
+            return self._look_again(address, error.code)
         return None
 
     async def _write(self, address: str, wanted: Sequence[Wish], permit: Permit) -> None:
@@ -90,6 +99,7 @@ class Categories:
             else:
                 await self._send("PATCH", _path(address, there[0]), {"color": color}, permit)
             known[name.casefold()] = number
+        self._unclear.pop(address.casefold(), None)
         self._known[address.casefold()] = known
         self._known.move_to_end(address.casefold())
         if len(self._known) > MAILBOXES:
@@ -118,27 +128,28 @@ class Categories:
             raise NoAnswer("categories_changed_meanwhile")
         raise ProviderError(failure)
 
-    def _look_again(self, address: str, code: str) -> None:
-        """The next operation that wants a category reads the list."""
-        self._known.pop(address.casefold(), None)
-        _log.info("categories_unclear", mailbox=address, code=code)
+    def _look_again(self, address: str, code: str) -> Outcome | None:
+        """Nobody knows what the list holds: it has to be read before anything that wants a category."""
+        key = address.casefold()
+        self._known.pop(key, None)
+        self._unclear[key] = self._unclear.get(key, 0) + 1
+        if self._unclear[key] < PATIENCE:
+            return Throttled(until=self._clock(), scope="mailbox", code="not_sent")
+        del self._unclear[key]
+        self._rest(address, code, _WAIT)
+        return None
 
     def _rests(self, address: str) -> bool:
-        until = self._refused.get(address.casefold())
+        until = self._resting.get(address.casefold())
         return until is not None and self._clock() < until
 
-    def _rest(self, address: str, code: str) -> None:
-        if address.casefold() not in self._refused:
-            _log.warning(
-                "categories_refused",
-                mailbox=address,
-                code=code,
-                advice="Categories there have no colours of ours. Grant the application the permission "
-                "MailboxSettings.ReadWrite with admin consent.",
-            )
-        self._refused[address.casefold()] = self._clock() + REST
-        if len(self._refused) > MAILBOXES:
-            self._refused.popitem(last=False)
+    def _rest(self, address: str, code: str, advice: str) -> None:
+        if address.casefold() not in self._resting:
+            advice = f"Categories there have no colours of ours. {advice}"
+            _log.warning("categories_out_of_reach", mailbox=address, code=code, advice=advice)
+        self._resting[address.casefold()] = self._clock() + REST
+        if len(self._resting) > MAILBOXES:
+            self._resting.popitem(last=False)
 
 
 def _changes(wanted: Sequence[Wish], known: dict[str, int]) -> dict[str, int]:

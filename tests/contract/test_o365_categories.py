@@ -98,7 +98,7 @@ async def test_without_the_permission_events_are_written_all_the_same(
         await adapter.close()
     assert len(await control.events(mailbox.address)) == 4
     (log,) = logs
-    assert (log["event"], log["mailbox"]) == ("categories_refused", mailbox.address)
+    assert (log["event"], log["mailbox"]) == ("categories_out_of_reach", mailbox.address)
     assert "MailboxSettings.ReadWrite" in log["advice"]
     assert master_list(sandbox, mailbox) == {"Lecture": "preset8"}
 
@@ -118,18 +118,41 @@ async def test_a_wait_that_is_asked_for_counts_for_the_events_too(
 
 @pytest.mark.parametrize("fault", ["commit_then_drop", "commit_then_503", "partial", "unavailable"])
 @pytest.mark.parametrize("operation", ["read_category", "create_category"])
-async def test_an_answer_that_never_came_holds_nothing_up_and_makes_nothing_twice(
+async def test_after_an_answer_that_never_came_the_list_is_read_before_anything_is_made(
     sandbox: Sandbox, adapter: Adapter, mailbox: Mailbox, control: Control, fault: str, operation: str
 ) -> None:
-    await control.fault(fault, operation=operation, times=2 if operation == "read_category" else 1)
-    await put(adapter, mailbox, coloured(0))
-    await put(adapter, mailbox, coloured(1))
-    await put(adapter, mailbox, coloured(2))
-    assert len(await control.events(mailbox.address)) == 3
+    await control.fault(fault, operation=operation)
+    (outcome,) = await adapter.apply(mailbox, [coloured(0)])
+    assert isinstance(outcome, Throttled)
+    assert await control.events(mailbox.address) == []
+    await control.forget()
+    await put(adapter, mailbox, coloured(0), coloured(1))
+    assert len(await control.events(mailbox.address)) == 2
     assert master_list(sandbox, mailbox) == {"Lecture": "preset8"}
 
 
-async def test_a_category_that_another_worker_makes_meanwhile_is_no_failure(
+async def test_events_do_not_wait_for_ever_for_a_colour(
+    sandbox: Sandbox, mailbox: Mailbox, control: Control
+) -> None:
+    now = datetime.now(UTC)
+    adapter = await o365.connect(settings(sandbox), lambda: now)
+    waiting = Throttled(until=now, scope="mailbox", code="not_sent")
+    try:
+        await control.fault("unavailable", operation="read_category")
+        operation = coloured(0)
+        assert [await adapter.apply(mailbox, [operation]) for _ in range(2)] == [[waiting], [waiting]]
+        await put(adapter, mailbox, operation)
+        await put(adapter, mailbox, coloured(1))
+        assert sandbox.state.stats.operations["o365", "read_category"] == 3
+        await control.forget()
+        now += timedelta(hours=1)
+        await put(adapter, mailbox, coloured(2))
+    finally:
+        await adapter.close()
+    assert master_list(sandbox, mailbox) == {"Lecture": "preset8"}
+
+
+async def test_a_category_that_another_worker_makes_meanwhile_is_looked_at_again(
     sandbox: Sandbox, adapter: Adapter, mailbox: Mailbox, control: Control
 ) -> None:
     answered = categories.Categories._listed
@@ -141,8 +164,8 @@ async def test_a_category_that_another_worker_makes_meanwhile_is_no_failure(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(categories.Categories, "_listed", and_then)
-        await put(adapter, mailbox, coloured(0))
-    await put(adapter, mailbox, coloured(1))
+        assert [type(each) for each in await adapter.apply(mailbox, [coloured(0)])] == [Throttled]
+    await put(adapter, mailbox, coloured(0), coloured(1))
     assert master_list(sandbox, mailbox) == {"Lecture": "preset8"}
     assert len(await control.events(mailbox.address)) == 2
 
