@@ -1,6 +1,7 @@
 """The API as its callers see it: over HTTP, on a real database, with a provider in memory."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,16 +12,23 @@ from litestar import Litestar
 from app.api.app import create_app
 from app.config import Config, SyncSettings
 from app.database.types import Pool
+from app.sources.settings import SourceSettings
 from app.tokens import Role, create_token
 from tests.clock import SettableClock
 from tests.fakes import FakeAdapter
 
 Client = AsyncClient
 
+ENCRYPTION_KEY = b64encode(bytes(32)).decode()
+
 
 @pytest.fixture
 def config() -> Config:
-    return Config(instance="test.example", sync=SyncSettings(probe_timeout_seconds=1))
+    return Config(
+        instance="test.example",
+        sync=SyncSettings(probe_timeout_seconds=1),
+        sources=SourceSettings(encryption_key=ENCRYPTION_KEY),
+    )
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 from litestar import Litestar
@@ -57,6 +58,18 @@ ROUTES: list[tuple[str, str, set[Who]]] = [
     ("GET", "/api/v1/preference-descriptions/{id}", ALL),
     ("PATCH", "/api/v1/preference-descriptions/{id}", WRITING),
     ("DELETE", "/api/v1/preference-descriptions/{id}", WRITING),
+    *(
+        (method, f"/api/v1/{resource}{path}", READING if method == "GET" else WRITING)
+        for resource in ("sync-job", "integrated-account", "sync-job-run", "sync-job-cron-trigger")
+        for method, path in (
+            ("GET", ""),
+            ("POST", ""),
+            ("GET", "/{id}"),
+            ("PATCH", "/{id}"),
+            ("DELETE", "/{id}"),
+        )
+        if (resource, method) != ("sync-job-run", "PATCH")
+    ),
     ("GET", "/metrics", READING),
 ]
 """Who may do what. POST /timetables says of each line whether it may."""
@@ -71,6 +84,9 @@ PARTS = {
     "key": "showAs",
 }
 """What the paths are filled in with, ids aside."""
+
+SOURCES = ("/api/v1/sync-job", "/api/v1/integrated-account")
+"""Of these an id is a UUID."""
 
 PUBLIC = {"/healthz", "/readyz"}
 
@@ -129,6 +145,8 @@ async def test_every_route_with_this_token(
     # What changes nothing first, so that everything is still there to be asked for.
     for method, template, allowed in sorted(ROUTES, key=lambda route: route[0] == "DELETE"):
         id = run if "/runs/" in template else synchronization["id"]
+        if template.startswith(SOURCES):
+            id = uuid4()
         path = template.format(**PARTS, id=id)
         body = BODIES.get((method, template), {})
         answer = await client.request(
@@ -145,7 +163,7 @@ async def test_every_route_with_this_token(
 @pytest.mark.parametrize("headers", [{}, {"apiToken": "x"}, {"apiToken": ""}, {"Authorization": "Bearer x"}])
 async def test_nothing_without_a_valid_token(anonymous: Client, headers: dict[str, str]) -> None:
     for method, template, _ in ROUTES:
-        path = template.format(**PARTS, id=1)
+        path = template.format(**PARTS, id=uuid4() if template.startswith(SOURCES) else 1)
         answer = await anonymous.request(method, path, headers=headers)
         assert answer.status_code == 401, path
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")

@@ -19,7 +19,9 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from app.api.app import create_app
 from app.api.server import listen
 from app.config import Config, SyncSettings
+from app.sources.settings import SourceSettings
 from app.tokens import create_token
+from tests.api.conftest import ENCRYPTION_KEY
 from tests.clock import SettableClock
 from tests.conftest import execute, in_database
 from tests.fakes import FakeAdapter
@@ -52,7 +54,11 @@ class Served:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         adapter = FakeAdapter("ews")
         adapter.add_mailbox("alice@uni.example")
-        config = Config(instance="test.example", sync=SyncSettings(probe_timeout_seconds=1))
+        config = Config(
+            instance="test.example",
+            sync=SyncSettings(probe_timeout_seconds=1),
+            sources=SourceSettings(encryption_key=ENCRYPTION_KEY),
+        )
         async with asyncpg.create_pool(self._dsn, min_size=1, max_size=5) as pool:
             async with pool.acquire() as connection:
                 self.token = await create_token(connection, "admin", "admin")
