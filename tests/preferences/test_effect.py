@@ -354,14 +354,36 @@ class TestAtOnce:
             await inherit(one, campus.clock(), "carol")
             changing = asyncio.create_task(campus.set("installation", "default", SHOW_AS, "free"))
             await blocked(pool)
-            await one.execute(
-                "INSERT INTO synchronizations (username, type, mailbox_id, address)"
-                " SELECT username, type, mailbox_id, address FROM synchronizations WHERE id = $1",
-                ids["carol"],
-            )
+            await add_synchronization(one, ids["carol"])
             await transaction.commit()
         assert await changing == 5
         assert all(p == {SHOW_AS: "free"} for p in (await kept(pool)).values())
+
+    async def test_new_roles_while_somebody_gets_a_synchronization(
+        self, campus: Campus, pool: Pool, ids: dict[str, int]
+    ) -> None:
+        await campus.set("role", "ROLE_STUDENT", SHOW_AS, "free")
+        async with pool.acquire() as one:
+            transaction = one.transaction()
+            await transaction.start()
+            assert await one.fetchval(query("users.hold"), "carol")
+            await inherit(one, campus.clock(), "carol")
+            changing = asyncio.create_task(campus.user("carol", "ROLE_STUDENT"))
+            await blocked(pool)
+            id = await add_synchronization(one, ids["carol"])
+            await transaction.commit()
+        await changing
+        assert (await kept(pool))[id] == {SHOW_AS: "free"}
+
+
+async def add_synchronization(connection: Connection, like: int) -> int:
+    """Another synchronization of the same person; gives its id."""
+    id: int = await connection.fetchval(
+        "INSERT INTO synchronizations (username, type, mailbox_id, address)"
+        " SELECT username, type, mailbox_id, address FROM synchronizations WHERE id = $1 RETURNING id",
+        like,
+    )
+    return id
 
 
 async def blocked(pool: Pool) -> None:
