@@ -1,7 +1,7 @@
 """What has changed in a calendar, by Google's synchronization tokens.
 
 https://developers.google.com/workspace/calendar/api/guides/sync. A token cannot be combined with a search
-for our events, so whole calendars are read, of other events no more than it takes to pass them over.
+for our events, so whole calendars are read; what is not ours is passed over at once and kept nowhere.
 """
 
 from collections.abc import AsyncIterator
