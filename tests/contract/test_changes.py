@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from providers.contract import Adapter, Mailbox
+from providers.sandbox.server import Sandbox
 from tests.contract.following import Followed, listed, removed, told
-from tests.contract.harness import Control, all_done, create, delete, lecture, put, update
+from tests.contract.harness import INSTANCE, Control, all_done, create, delete, lecture, put, update
 
 OTHER_INSTANCE = "other.example"
 
@@ -146,6 +148,25 @@ async def test_other_peoples_events_are_never_told_as_ours(
     await followed.ask()
     assert followed.events.keys() == {done.id}
     assert {id: event.content.title for id, event in theirs.events.items()} == {other.id: "Changed"}
+
+
+async def test_a_calendar_of_ours_has_changes_of_its_own(
+    adapter: Adapter, mailbox: Mailbox, control: Control, followed: Followed
+) -> None:
+    made = await adapter.make_calendar(mailbox, INSTANCE, "Timetable")
+    there = msgspec.structs.replace(mailbox, calendar=made.id)
+    in_ours = Followed(adapter, there)
+    await put(adapter, mailbox, create(lecture(0)))
+    (done,) = await put(adapter, there, create(lecture(1)))
+    await followed.ask()
+    await in_ours.ask()
+    assert in_ours.events.keys() == {done.id}
+    assert done.id not in followed.events
+    await control.person_changes(mailbox.address, done.id, calendar=None)
+    await followed.ask()
+    await in_ours.ask()
+    assert in_ours.events == {}
+    assert len(followed.events) == 2
 
 
 FIRST_OF_A_THOUSAND = {"ews": 4, "o365": 8, "googlecalendar": 1}

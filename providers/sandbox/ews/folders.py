@@ -145,6 +145,8 @@ def update(caller: Caller, body: etree._Element, element: etree._Element) -> str
     for change in element[1]:
         if local(change) != "SetFolderField":
             raise ResponseError("ErrorInvalidOperation", "The sandbox sets fields of calendars, no more.")
+        if len(change[1]) != 1:
+            raise ResponseError("ErrorIncorrectUpdatePropertyCount", "A change holds exactly one property.")
         value = change[1][0]
         if path_of(change[0]) == "folder:DisplayName":
             hierarchy.rename(mailbox, folder, value.text or "")

@@ -45,6 +45,9 @@ TEXTS: Final = {
         r"\s*((Id|Dictionary|XmlData|BinaryData|All)\s+)*"
         r"(Id|Dictionary|XmlData|BinaryData|All)?\s*"
     ),
+    "dictionarytype": re.compile(
+        "DateTime|Boolean|Byte|String|(Unsigned)?Integer(32|64)|StringArray|ByteArray"
+    ),
     "base64": re.compile(
         r"\s*(([A-Za-z0-9+/]\s*){4})*(([A-Za-z0-9+/]\s*){2}=\s*=|([A-Za-z0-9+/]\s*){3}=)?\s*"
     ),
@@ -274,7 +277,10 @@ ELEMENTS = {
     "AppendToFolderField": f"{_PATH} {_FOLDER_KINDS}",
     "DeleteFolderField": _PATH,
     "Dictionary": "DictionaryEntry*",
-    "DictionaryEntry": "...",
+    "DictionaryEntry": "DictionaryKey DictionaryValue",
+    "DictionaryKey": "Type Value+",
+    "DictionaryValue": "(Type Value+)?",
+    "Type": "=dictionarytype",
     "XmlData": "=base64",
     "BinaryData": "=base64",
     # headers
