@@ -52,7 +52,7 @@ class SourceSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
     """Certificates to trust in the place of the machine's own, for sources with a private CA."""
     timeout_seconds: Seconds = 60
     """For one request, redirects and the whole answer included."""
-    max_bytes: Count = 50_000_000
+    max_bytes: Count = 20_000_000
     """Of one answer, after decompression."""
     max_redirects: Annotated[int, msgspec.Meta(ge=0, le=20)] = 5
     max_pages: Count = 10_000
