@@ -198,16 +198,3 @@ async def test_a_run_has_the_configured_webhook_or_none(receiver: Web, clock: Se
     async with open_sources(Config(), clock) as sources, sources.webhook(RUN) as none:
         assert none is None
     assert [body["type"] for body in bodies(receiver)] == ["completed"]
-
-
-@pytest.mark.parametrize(
-    ("url", "secret"),
-    [("ftp://x", SECRET), ("https://x", "secret"), ("https://x", "whsec_" + b64encode(bytes(23)).decode())],
-)
-def test_a_webhook_needs_a_web_address_and_a_secret_of_some_length(url: str, secret: str) -> None:
-    with pytest.raises(ValueError, match=r"url|secret"):
-        WebhookSettings(url=url, secret=secret)
-
-
-def test_its_secret_is_not_shown() -> None:
-    assert SECRET not in repr(SourceSettings(webhook=WebhookSettings(url="https://x", secret=SECRET)))
