@@ -8,6 +8,7 @@ import asyncpg
 import msgspec
 
 from app.database.queries import query
+from app.database.transactions import in_transaction
 from app.database.types import Connection, Pool
 from app.errors import Conflict, Invalid, NotFound, PreconditionFailed, Problem
 from app.preferences.checks import check_value
@@ -117,7 +118,8 @@ async def change(
     Raises NotFound, PreconditionFailed, what ``patch`` raises, Invalid for what no description may be and for
     what cannot be changed of this one, and Conflict (``preference_exists``) if section and key are taken.
     """
-    async with pool.acquire() as connection, connection.transaction():
+
+    async def work(connection: Connection) -> Stored:
         stored = await _find(connection, "find_to_change", id)
         preconditions.require(stored)
         before = stored.description
@@ -135,6 +137,8 @@ async def change(
         if _differences(before, after, EFFECTIVE):
             await spread(connection, now, description=id)
         return _stored(row)
+
+    return await in_transaction(pool, work)
 
 
 async def delete(pool: Pool, id: int, preconditions: Preconditions = NO_PRECONDITIONS) -> None:

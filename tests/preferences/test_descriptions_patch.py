@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from app.database.types import Pool
+from app.preferences.descriptions import find_by_name
 from tests.api.conftest import Client
 from tests.clock import SettableClock
 from tests.preferences.describing import PATH, add, builtin, fields
@@ -17,6 +18,9 @@ JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 FIRST = "Tue, 01 Sep 2026 08:00:00 GMT"
 """When the descriptions of these tests are made."""
+WAITING = """
+SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')
+"""
 
 
 @pytest.fixture
@@ -195,35 +199,35 @@ def replacements(changes: dict[str, Any]) -> Any:
     return ({"op": "replace", "path": f"/{field}", "value": value} for field, value in changes.items())
 
 
+SEEN: list[tuple[dict[str, str], int]] = [
+    ({"If-Match": '"1"'}, 200),
+    ({"If-Match": '"7", "1"'}, 200),
+    ({"If-Match": "*"}, 200),
+    ({"If-Match": '"2"'}, 412),
+    ({"If-Match": 'W/"1"'}, 412),
+    ({"If-Match": "1"}, 412),
+    ({"If-Unmodified-Since": FIRST}, 200),
+    ({"If-Unmodified-Since": "Tue, 01 Sep 2026 09:00:00 GMT"}, 200),
+    ({"If-Unmodified-Since": "Tue, 01 Sep 2026 07:59:59 GMT"}, 412),
+    ({"If-Unmodified-Since": "Tuesday, 01-Sep-26 07:59:59 GMT"}, 412),
+    ({"If-Unmodified-Since": "Tue Sep  1 07:59:59 2026"}, 412),
+    ({"If-Unmodified-Since": "Tue Sep  1 08:00:00 2026"}, 200),
+    ({"If-Unmodified-Since": "yesterday"}, 200),
+    ({"If-Match": '"1"', "If-Unmodified-Since": "Tue, 01 Sep 2026 07:59:59 GMT"}, 200),
+    ({"If-Match": '"2"', "If-Unmodified-Since": FIRST}, 412),
+]
+"""What a caller says to have seen of revision 1, and the answer."""
+
+
 class TestPreconditions:
-    @pytest.mark.parametrize(
-        ("headers", "status"),
-        [
-            ({"If-Match": '"1"'}, 200),
-            ({"If-Match": '"7", "1"'}, 200),
-            ({"If-Match": "*"}, 200),
-            ({"If-Match": '"2"'}, 412),
-            ({"If-Match": 'W/"1"'}, 412),
-            ({"If-Match": "1"}, 412),
-            ({"If-Unmodified-Since": FIRST}, 200),
-            ({"If-Unmodified-Since": "Tue, 01 Sep 2026 09:00:00 GMT"}, 200),
-            ({"If-Unmodified-Since": "Tue, 01 Sep 2026 07:59:59 GMT"}, 412),
-            ({"If-Unmodified-Since": "Tuesday, 01-Sep-26 07:59:59 GMT"}, 412),
-            ({"If-Unmodified-Since": "Tue Sep  1 07:59:59 2026"}, 412),
-            ({"If-Unmodified-Since": "Tue Sep  1 08:00:00 2026"}, 200),
-            ({"If-Unmodified-Since": "yesterday"}, 200),
-            ({"If-Match": '"1"', "If-Unmodified-Since": "Tue, 01 Sep 2026 07:59:59 GMT"}, 200),
-            ({"If-Match": '"2"', "If-Unmodified-Since": FIRST}, 412),
-        ],
-    )
-    async def test_by_tag_and_by_date(
-        self, client: Client, url: str, headers: dict[str, str], status: int
-    ) -> None:
-        answer = await patch(client, url, {"rank": 1}, **headers)
-        assert answer.status_code == status, answer.text
-        if status == 412:
-            assert answer.json()["code"] == "revision_mismatch"
-        assert (await client.get(url)).json()["rank"] == (1 if status == 200 else 0)
+    async def test_by_tag_and_by_date(self, client: Client) -> None:
+        for position, (headers, status) in enumerate(SEEN):
+            url = f"{PATH}/{(await add(client, key=f'key{position}'))['prefDescId']}"
+            answer = await patch(client, url, {"rank": 1}, **headers)
+            assert answer.status_code == status, headers
+            if status == 412:
+                assert answer.json()["code"] == "revision_mismatch"
+            assert (await client.get(url)).json()["rank"] == (1 if status == 200 else 0)
 
     async def test_a_date_is_of_whole_seconds_and_still_tells_revisions_apart(
         self, client: Client, clock: SettableClock
@@ -301,6 +305,24 @@ class TestValues:
             assert fields(answer) == list(changes)
             assert (await client.get(limited)).headers["etag"] == '"1"'
         assert await pool.fetchval("SELECT count(*) FROM preference_values") == 3
+
+    async def test_a_value_that_is_being_set_is_waited_for(
+        self, client: Client, pool: Pool, limited: str
+    ) -> None:
+        async with pool.acquire() as connection:
+            async with connection.transaction():
+                description = await find_by_name(connection, "FACULTY", "colourscheme")
+                change = asyncio.create_task(patch(client, limited, {"maxValue": 8}))
+                async with asyncio.timeout(60):
+                    while not await pool.fetchval(WAITING):
+                        await asyncio.sleep(0.01)
+                await connection.execute(
+                    "INSERT INTO preference_values (description_id, level, owner, value)"
+                    " VALUES ($1, 'role', 'guest', '9')",
+                    description.pref_desc_id,
+                )
+            answer = await change
+        assert (answer.status_code, answer.json()["code"]) == (422, "values_not_allowed")
 
 
 class TestEffect:
