@@ -25,6 +25,14 @@ CREATE TABLE shaped_events (
     PRIMARY KEY (synchronization_id, uid)
 );
 
+-- Whether a synchronization's shaped events were made from another timetable (of this revision now) or by other
+-- preferences; also if it has some without need.
+CREATE FUNCTION shape_is_stale(s synchronizations, revision bigint) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+    WHEN shaping(s.preferences) = '{}' THEN s.shaped_revision IS NOT NULL
+    ELSE s.shaped_by IS DISTINCT FROM shaping(s.preferences) OR s.shaped_revision IS DISTINCT FROM coalesce(revision, 0)
+END;
+
 -- What the current synchronizations of a mailbox want at a moment. Events that the days ahead do not reach yet are not
 -- wanted; those that are past the days back are not put there any more, and stay where they are there.
 CREATE FUNCTION wanted_events(mailbox bigint, moment timestamptz) RETURNS TABLE (

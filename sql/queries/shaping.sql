@@ -1,14 +1,10 @@
 -- name: stale
--- The current synchronizations of mailbox $1 whose preferences shape events, and whose shaped events were made from
--- another timetable or by other preferences; and those that have some without need ({}).
+-- The current synchronizations of mailbox $1 whose shaped events are out of date, with the preferences that shape them ({}:
+-- none does any more).
 SELECT s.id, s.username, shaping(s.preferences) AS shaping
 FROM synchronizations AS s
 LEFT JOIN users AS u USING (username)
-WHERE s.mailbox_id = $1 AND s.unlinked_at IS NULL AND CASE
-    WHEN shaping(s.preferences) = '{}' THEN s.shaped_revision IS NOT NULL
-    ELSE s.shaped_by IS DISTINCT FROM shaping(s.preferences)
-        OR s.shaped_revision IS DISTINCT FROM coalesce(u.timetable_revision, 0)
-END;
+WHERE s.mailbox_id = $1 AND s.unlinked_at IS NULL AND shape_is_stale(s, u.timetable_revision);
 
 -- name: store
 -- What synchronization $1 wants, by the preferences $3, of the timetable of revision $2: the events $4 with their times

@@ -102,9 +102,12 @@ RETURNING mailbox_id;
 
 -- name: details
 -- What is known at $2 of one current synchronization: the ledger by state, how many events are not yet as they are wanted
--- (those that the provider refuses aside), and when its mailbox is visited next.
+-- (those that the provider refuses aside), and when its mailbox is visited next. Where its preferences are still to be
+-- applied, it is pending.
 SELECT
-    s.id, s.username, s.type, s.description, s.enabled, s.status, s.last_resync, s.last_error, m.due_at AS next_attempt,
+    s.id, s.username, s.type, s.description, s.enabled,
+    CASE WHEN s.status = 'OK' AND preferred.stale THEN 'PENDING' ELSE s.status END AS status,
+    s.last_resync, s.last_error, m.due_at AS next_attempt,
     (
         SELECT jsonb_object_agg(by_state.state, by_state.rows)::text FROM (
             SELECT state, count(*) AS rows FROM ledger WHERE synchronization_id = s.id GROUP BY state
@@ -116,14 +119,25 @@ SELECT
             SELECT uid, content_hash, past FROM wanted_events(s.mailbox_id, $2) WHERE synchronization_id = s.id
         ) AS t
         FULL JOIN (
-            SELECT uid, state, content_hash, refused_hash FROM ledger WHERE synchronization_id = s.id
+            SELECT
+                x.uid, x.state, x.content_hash, x.refused_hash,
+                c.name IS NOT DISTINCT FROM preferred.calendar AS in_place
+            FROM ledger AS x
+            LEFT JOIN calendars AS c ON c.id = x.calendar_id
+            WHERE x.synchronization_id = s.id
         ) AS l ON l.uid = t.uid
-        WHERE (l.state = 'present' AND t.content_hash = l.content_hash) IS NOT TRUE
+        WHERE (l.state = 'present' AND t.content_hash = l.content_hash AND l.in_place) IS NOT TRUE
             AND (l.state = 'refused' AND t.content_hash = l.refused_hash) IS NOT TRUE
             AND (l.uid IS NULL AND t.past) IS NOT TRUE
     ) AS backlog
 FROM current_synchronizations AS s
 JOIN mailboxes AS m ON m.id = s.mailbox_id
+CROSS JOIN LATERAL (
+    SELECT x.preferences ->> 'calendar.name' AS calendar, shape_is_stale(x, u.timetable_revision) AS stale
+    FROM synchronizations AS x
+    LEFT JOIN users AS u USING (username)
+    WHERE x.id = s.id
+) AS preferred
 WHERE s.id = $1;
 
 -- name: events

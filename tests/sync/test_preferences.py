@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from app.provisioning import synchronizations
 from app.timetables.event import content_hash
 from providers.contract import Event, Update
 from tests.sync.world import World, event
@@ -55,6 +56,27 @@ async def test_a_change_writes_only_what_differs(world: World) -> None:
     assert updates(world) == ["a"]
     await world.assert_true(ALICE, [LECTURE, EXAM])
     assert await world.pool.fetchval("SELECT count(*) FROM shaped_events") == 0
+
+
+async def test_until_they_are_applied_the_synchronization_is_pending(world: World) -> None:
+    async def status(id: int) -> str:
+        return (await synchronizations.details(world.pool, id, world.clock())).status
+
+    await world.publish("alice", LECTURE)
+    id = await world.link("alice", ALICE)
+    await world.work()
+    assert await status(id) == "OK"
+    await world.prefer(id, {"presentation.showAs": "free"})
+    assert await status(id) == "PENDING"
+    await world.work()
+    assert await status(id) == "OK"
+    await world.publish("alice", LECTURE, EXAM)
+    assert await status(id) == "PENDING"
+    await world.work()
+    await world.prefer(id, {})
+    assert await status(id) == "PENDING"
+    await world.work()
+    assert await status(id) == "OK"
 
 
 async def test_one_that_makes_no_difference_asks_nothing_of_the_provider(world: World) -> None:
