@@ -52,7 +52,11 @@ class ICalendarSettings(ZoneSettings, frozen=True, kw_only=True, forbid_unknown_
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.path is not None and USERNAME not in self.path:
+        if self.path is None:
+            return
+        if not self.path.startswith("/"):
+            raise ValueError("path: has to begin with a slash; the base URL is before it")
+        if USERNAME not in self.path:
             raise ValueError(f"path: does not hold {USERNAME}, so that all people would have the same feed")
 
 
@@ -115,10 +119,7 @@ class ICalendar(Integration):
         await context.remember(key, _validators(answer, source, context.now))
         yield Page(
             records=[_record(event, username) for event in events],
-            errors=[
-                RecordError(place=problem.event or "calendar", detail=tell(problem), username=username)
-                for problem in problems
-            ],
+            errors=[_error(problem, username) for problem in problems],
         )
 
 
@@ -161,3 +162,8 @@ def _validators(answer: Answer, source: str, now: datetime) -> dict[str, str]:
 def _record(event: Event, username: str) -> Record:
     data = msgspec.to_builtins(to_document(event))
     return Record(id=event.uid, place=event.uid, data=data, username=username, event=event)
+
+
+def _error(problem: Problem, username: str) -> RecordError:
+    detail = tell(Problem(detail=problem.detail, field=problem.field))
+    return RecordError(place=problem.event or "calendar", detail=detail, username=username)

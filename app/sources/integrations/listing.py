@@ -50,6 +50,8 @@ class Listing:
         total = self._total(body)
         url: str | None = None
         match self._resource.pagination.by:
+            case "none" if answer.next_url is not None:
+                raise ReadFailed("The source has a further page (Link): declare its pagination.")
             case "link":
                 url = self._pages.link(answer)
             case "cursor":

@@ -339,6 +339,7 @@ TOTAL = paged(by="page", parameter="p", total="total")
         (CURSOR, [data(lecture("a"), next=True)]),
         (NUMBERED, [data(lecture("a")), data(lecture("a"))]),
         (NUMBERED, [data(lecture("a")), json({}, 404)]),
+        (LECTURES, [json({"data": [lecture("a")]}, Link="<?page=2>; rel=next")]),
         (LINKED, [json({"data": []}, Link="</api/people/ada/lectures>; rel=next")]),
         (LINKED, [json({"data": []}, Link="<http://127.0.0.1:1/elsewhere>; rel=next")]),
         (LINKED, [json({"data": []}, Link="<ftp://127.0.0.1/>; rel=next")]),

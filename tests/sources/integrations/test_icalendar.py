@@ -255,6 +255,7 @@ def test_it_reads_the_whole_timetable_of_the_user_whom_it_names(run: Reading) ->
 
 def test_an_account_is_checked_without_asking_the_source(run: Reading) -> None:
     integration = ICalendar(run.client)
+    assert "slash" in integration.check_account(account("http://x", {"path": ".evil/{username}"}))[0].detail
     assert list(integration.check_account(account("http://x", {"path": "/{username}"}, token="t"))) == []
     wrong = integration.check_account(account("http://x", {"path": "/all.ics"}, api_token="t"))
     assert {problem.field for problem in wrong} == {"settings", "credentials.api_token"}
