@@ -160,6 +160,58 @@ def test_a_date_alone_lasts_for_that_day() -> None:
     assert update_request("alice@uni.example", update(event), held) is None
 
 
+DEFAULT = {"isReminderOn": True, "reminderMinutesBeforeStart": 15}
+SHOWN: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
+    ({}, {"reminder": 30}, {"isReminderOn": True, "reminderMinutesBeforeStart": 30}),
+    ({"reminder": 30}, {"reminder": 0}, {"isReminderOn": True, "reminderMinutesBeforeStart": 0}),
+    ({"reminder": 30}, {"reminder": "none"}, {"isReminderOn": False}),
+    ({"reminder": 30}, {}, DEFAULT),
+    ({"reminder": "none"}, {}, DEFAULT),
+    ({}, {"privacy": "private"}, {"sensitivity": "private"}),
+    ({"privacy": "private"}, {"privacy": "normal"}, {"sensitivity": "normal"}),
+    ({"privacy": "private"}, {}, {"sensitivity": "normal"}),
+]
+"""How an event is shown: ours before, ours now, and what is written."""
+
+
+@pytest.mark.parametrize(("before", "after", "written"), SHOWN)
+def test_how_it_is_shown_is_written_where_it_changes_and_whatever_the_version(
+    before: dict[str, Any], after: dict[str, Any], written: dict[str, Any]
+) -> None:
+    operation = update(changed(**after), changed(**before), version=None)
+    assert not has_to_be_read(operation)
+    assert request(operation).headers == {}
+    assert patched(operation) == written
+
+
+def test_a_colour_is_not_the_events_own() -> None:
+    operation = update(changed(colours={"Lecture": "blue"}), changed(colours={"Lecture": "red"}))
+    assert update_request("alice@uni.example", operation, None) is None
+
+
+@pytest.mark.parametrize("ours", [{"reminder": 30}, {"reminder": "none"}, {"privacy": "private"}, {}])
+def test_how_it_is_shown_is_not_written_where_it_stays(ours: dict[str, Any]) -> None:
+    room = changed(location="Room B", **ours)
+    assert patched(update(room, changed(**ours))).keys() == {"location"}
+    held = holds(LECTURE, privacy=ours.get("privacy", "private"))
+    assert patched(update(room, changed(**ours), room), held).keys() == {"location"}
+
+
+def test_of_an_event_of_which_nothing_is_known_what_is_ours_is_written() -> None:
+    held = holds(LECTURE, privacy="private")
+    assert patched(update(changed(reminder=30, privacy="normal")), held) == {
+        "isReminderOn": True,
+        "reminderMinutesBeforeStart": 30,
+        "sensitivity": "normal",
+    }
+    assert update_request("alice@uni.example", update(LECTURE), held) is None
+
+
+def test_a_privacy_that_is_right_already_is_not_written_over_what_was_read() -> None:
+    operation = update(changed(privacy="private"), LECTURE, changed(privacy="private"))
+    assert update_request("alice@uni.example", operation, holds(LECTURE, privacy="private")) is None
+
+
 @pytest.mark.parametrize("marker", [None, msgspec.structs.replace(MARKER, synchronization=6)])
 def test_a_marker_that_is_lost_or_of_an_earlier_synchronization_is_written(marker: Marker | None) -> None:
     assert patched(update(LECTURE), holds(LECTURE, marker)) == {}
