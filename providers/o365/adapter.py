@@ -105,7 +105,11 @@ class GraphAdapter:
         if held_up is not None:
             return [held_up] * len(operations)
         look_up = partial(self._created_before, mailbox)
-        return await Application(self._graph, self._clock, mailbox, operations, look_up, permit).run()
+        application = Application(self._graph, self._clock, mailbox, operations, look_up, permit)
+        answered = await application.run()
+        if any(isinstance(outcome, Refused) and outcome.scope == "mailbox" for outcome in answered):
+            self._categories.try_again(mailbox.address)
+        return answered
 
     async def find(self, mailbox: Mailbox, instance: str, attempts: Sequence[UUID]) -> list[RemoteEvent]:
         """As the contract says: a search for each attempt, twenty in a request."""

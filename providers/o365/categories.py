@@ -88,6 +88,11 @@ class Categories:
             return self._look_again(address, error.code)
         return None
 
+    def try_again(self, address: str) -> None:
+        """The whole mailbox is closed to us: that its categories were refused means no more than that."""
+        if address.casefold() in self._resting:
+            self._resting[address.casefold()] = self._clock()
+
     async def _write(self, address: str, wanted: Sequence[Wish], permit: Permit) -> None:
         found = await self._read(address)
         known = {name: number for name, (_, number) in found.items()}

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from providers import o365
-from providers.contract import Adapter, Colour, Create, Done, Mailbox, Throttled
+from providers.contract import Adapter, Colour, Create, Done, Mailbox, Refused, Throttled
 from providers.sandbox.graph import categories
 from providers.sandbox.server import Sandbox
 from tests.contract.harness import Control, all_done, create, lecture, put, update
@@ -100,6 +100,17 @@ async def test_without_the_permission_events_are_written_all_the_same(
     (log,) = logs
     assert (log["event"], log["mailbox"]) == ("categories_out_of_reach", mailbox.address)
     assert "MailboxSettings.ReadWrite" in log["advice"]
+    assert master_list(sandbox, mailbox) == {"Lecture": "preset8"}
+
+
+async def test_once_a_mailbox_is_open_again_its_categories_are_too(
+    sandbox: Sandbox, adapter: Adapter, mailbox: Mailbox, control: Control
+) -> None:
+    await control.make(mailbox.address, access=False)
+    (outcome,) = await adapter.apply(mailbox, [coloured()])
+    assert isinstance(outcome, Refused)
+    await control.make(mailbox.address, access=True)
+    await put(adapter, mailbox, coloured())
     assert master_list(sandbox, mailbox) == {"Lecture": "preset8"}
 
 
