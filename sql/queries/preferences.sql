@@ -55,7 +55,8 @@ SELECT EXISTS (SELECT FROM preference_descriptions WHERE id = $1 AND is_builtin)
 SELECT v.level::text AS level, v.owner, d.section, d.key, v.value::text AS value
 FROM preference_values AS v
 JOIN preference_descriptions AS d ON d.id = v.description_id
-WHERE v.level = $1::text::preference_level AND v.owner = $2 AND lower(d.section) = lower($3) AND lower(d.key) = lower($4)
+WHERE v.level = $1::text::preference_level AND v.owner = $2
+    AND lower(d.section COLLATE "C") = lower($3 COLLATE "C") AND lower(d.key COLLATE "C") = lower($4 COLLATE "C")
     AND d.access_flags -> $5::text ? 'read';
 
 -- name: all
