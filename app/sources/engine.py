@@ -6,10 +6,9 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import TypeVar
 
-import msgspec
-
 from app.clock import Clock
 from app.config import Config
+from app.provisioning.text import is_username
 from app.sources.contract import (
     Account,
     Integration,
@@ -24,7 +23,7 @@ from app.sources.contract import (
 )
 from app.sources.definition import Resource
 from app.sources.placeholders import Unresolved, Values, fill
-from app.sources.reading import utc
+from app.sources.reading import storable, utc
 from app.sources.requests import RequestContext, usable
 from app.sources.staging import Staging
 from app.sources.validation import array_argument
@@ -114,7 +113,10 @@ class Reading:
         try:
             request = self._fill(resource, Values(args, self._previous_run_date, parents), place)
             if resource.persist:
-                users = self._integration.users(request, self._account)
+                named = self._integration.users(request, self._account)
+                if not all(map(is_username, named or ())):
+                    raise ReadFailed("It names a user by an empty text, one too long, or control characters.")
+                users = named
             if users is not None:
                 await self._staging.expect(users)
             await self._read(resource, request, users, parents)
@@ -182,8 +184,11 @@ class Reading:
             if isinstance(pages, AsyncGenerator):
                 stack.push_async_callback(pages.aclose)
             while True:
-                async with self._slots:
-                    page = await anext(pages, None)
+                try:
+                    async with self._slots:
+                        page = await anext(pages, None)
+                except OSError as error:  # of which TimeoutError is one
+                    raise ReadFailed(f"The connection broke off ({type(error).__name__}).") from error
                 if page is None:
                     return flawless
                 self._counts.pages += 1
@@ -227,7 +232,11 @@ class Reading:
     ) -> None:
         """Note records that cannot be mapped. Whose they are loses nothing; if nobody can say whose, all."""
         placed = [
-            msgspec.structs.replace(error, place=f"{place}, {error.place}" if error.place else place)
+            RecordError(
+                place=storable(f"{place}, {error.place}" if error.place else place),
+                detail=storable(error.detail),
+                username=error.username,
+            )
             for error in errors
         ]
         self._counts.record_errors += len(placed)
@@ -245,7 +254,7 @@ class Reading:
         """Note that a request failed. Those whose timetable it would have read lose nothing."""
         self._counts.read_errors += 1
         self._staging.first_failure = self._staging.first_failure or f"{place}: {detail}"
-        error = RecordError(place=place, detail=detail)
+        error = RecordError(place=storable(place), detail=storable(detail))
         await self._staging.add_errors("read", [error], resource.resource)
         if self._persists_below(resource):
             await self._staging.incomplete(None)

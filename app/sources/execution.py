@@ -170,7 +170,7 @@ class Execution:
     async def _end(self, state: str, detail: str | None = None, *, clean: bool = False) -> str:
         if detail is not None and state == "failed":
             log.warning("sync_job_run_failed", run=str(self._run.id))
-        await self._staging.finish(state, self._clock(), detail and detail[:1000], clean=clean)
+        await self._staging.finish(state, self._clock(), detail, clean=clean)
         return state
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "merge_patch",
     "parse_cursor",
     "refuse",
+    "storable",
     "utc",
     "within",
 ]
@@ -33,6 +34,7 @@ READ_ONLY = frozenset({"id", "created_at", "updated_at"})
 
 MAX_PROBLEMS = 100
 MAX_DEPTH = 50
+MAX_STORED = 1_000
 MAX_NUMBER = 2**63 - 1
 
 _encoder = msgspec.json.Encoder(order="deterministic")
@@ -101,6 +103,11 @@ def parse_cursor(cursor: str | None, first: int) -> int:
     if not (cursor.isascii() and cursor.isdigit()) or int(cursor) > MAX_NUMBER:
         raise BadRequest("invalid_cursor", "cursor: expected the `next` of the page before.")
     return int(cursor)
+
+
+def storable(text: str) -> str:
+    """A text from elsewhere as PostgreSQL and JSON can hold it, of at most 1,000 characters."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()[:MAX_STORED]
 
 
 def utc(moment: datetime) -> str:

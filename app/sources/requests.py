@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
+import msgspec
+
 from app.clock import Clock
 from app.config import Config
 from app.provisioning.text import is_text, is_username
@@ -69,7 +71,12 @@ class RequestContext:
 def usable(page: Page, context: RequestContext) -> tuple[list[Record], list[RecordError]]:
     """The records of a page that can be stored and published, and what is wrong with the others."""
     records: dict[tuple[str | None, str], Record] = {}
-    errors = list(page.errors)
+    errors = [
+        error
+        if error.username is None or is_username(error.username)
+        else msgspec.structs.replace(error, username=None)
+        for error in page.errors
+    ]
     for record in page.records:
         detail = _problem(record, context)
         same = records.get((record.username, record.id))

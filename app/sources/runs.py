@@ -104,7 +104,8 @@ class JobRun(msgspec.Struct, frozen=True, kw_only=True):
     sync_job_id: UUID
     integrated_account_id: UUID
     cron_trigger_id: UUID | None
-    args: dict[str, Json]
+    args: dict[str, Json] | None
+    """They may be long: a list of runs leaves them out."""
     error_handling: ErrorHandling
     ignore_previous_run: bool
     confirm: bool
@@ -246,7 +247,7 @@ def _run(row: Record, errors: list[JobRunError]) -> JobRun:
         sync_job_id=row["sync_job_id"],
         integrated_account_id=row["integrated_account_id"],
         cron_trigger_id=row["cron_trigger_id"],
-        args=msgspec.json.decode(row["args"]),
+        args=None if row["args"] is None else msgspec.json.decode(row["args"]),
         error_handling=row["error_handling"],
         ignore_previous_run=row["ignore_previous_run"],
         confirm=row["confirm"],

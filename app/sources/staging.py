@@ -4,6 +4,7 @@ Every write is the lease holder's: in one transaction with it, the run's row is 
 worker that was only slow cannot write any more once another one has taken the run over.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -17,15 +18,13 @@ from app.database.queries import query
 from app.database.types import Connection, Pool
 from app.sources.contract import Json, Record, RecordError
 from app.sources.definition import Resource
-from app.sources.reading import encode
+from app.sources.reading import encode, storable
 from app.sources.runs import Counts
 from app.timetables.event import encode as encode_event
 
 __all__ = ["ClaimedRun", "RunLost", "Staging", "claimed_run"]
 
 MAX_STORED_ERRORS = 1_000
-MAX_DETAIL = 1_000
-"""Characters of an error that are kept."""
 
 
 class RunLost(Exception):
@@ -79,12 +78,16 @@ class Staging:
         self.first_failure: str | None = None
         """Of a read, for a run in which none succeeds."""
         self._pool = pool
+        self._turn = asyncio.Lock()
         self._where = (run.sync_job_id, run.integrated_account_id)
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[Connection]:
-        """A transaction of whoever holds the lease. Raises RunLost."""
-        async with self._pool.acquire() as connection, connection.transaction():
+        """A transaction of whoever holds the lease. Raises RunLost.
+
+        One at a time: the lease could not be extended while one always overlaps the next.
+        """
+        async with self._turn, self._pool.acquire() as connection, connection.transaction():
             if await connection.fetchval(query("sources.hold"), self.run.id, self.run.fence) is None:
                 raise RunLost
             yield connection
@@ -151,10 +154,10 @@ class Staging:
                 query("sources.add_errors"),
                 self.run.id,
                 [kind] * len(noted),
-                [_text(error.detail) for error in noted],
+                [storable(error.detail) for error in noted],
                 [resource] * len(noted),
-                [error.place and _text(error.place) for error in noted],
-                [error.username and _text(error.username) for error in noted],
+                [error.place and storable(error.place) for error in noted],
+                [error.username and storable(error.username) for error in noted],
             )
 
     async def recall(self, resource: str, key: str) -> Mapping[str, str] | None:
@@ -181,7 +184,14 @@ class Staging:
         """End the run. Raises RunLost where it is not ours any more."""
         counts = encode(msgspec.to_builtins(self.counts))
         ended = await self._pool.fetchval(
-            query("sources.finish"), self.run.id, self.run.fence, state, now, counts, detail, clean
+            query("sources.finish"),
+            self.run.id,
+            self.run.fence,
+            state,
+            now,
+            counts,
+            detail and storable(detail),
+            clean,
         )
         if ended is None:
             raise RunLost
@@ -190,8 +200,3 @@ class Staging:
 def _digest(key: str) -> bytes:
     """A key may be longer than an index entry can be, or hold a secret."""
     return sha256(key.encode()).digest()
-
-
-def _text(text: str) -> str:
-    """What PostgreSQL can store of a text from elsewhere."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()[:MAX_DETAIL]

@@ -56,6 +56,7 @@ CREATE TABLE sync_job_runs (
     cron_trigger_id uuid,
     args json NOT NULL,                          -- defaults of the schema filled in
     resources json NOT NULL,                     -- as the job had them when the run was made
+    digest bytea NOT NULL,                       -- of both: runs that have the same read the same
     error_handling text NOT NULL CHECK (error_handling IN ('ignore', 'fail_fast', 'batch')),
     ignore_previous_run boolean NOT NULL,
     confirm boolean NOT NULL,                    -- remove also what the guard would hold

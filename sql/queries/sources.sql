@@ -129,17 +129,21 @@ SELECT min(next_run) FROM sync_job_cron_triggers WHERE next_run IS NOT NULL;
 WITH created AS (
     INSERT INTO sync_job_runs (
         id, sync_job_id, integrated_account_id, cron_trigger_id, args, resources, error_handling,
-        ignore_previous_run, confirm, created_at
+        ignore_previous_run, confirm, created_at, digest
     )
-    VALUES ($1, $2, $3, $4, $5::json, $6::json, $7, $8, $9, $10)
+    VALUES ($1, $2, $3, $4, $5::json, $6::json, $7, $8, $9, $10, sha256(convert_to($5::text || $6::text, 'UTF8')))
     ON CONFLICT (sync_job_id, integrated_account_id) WHERE state IN ('queued', 'running') DO NOTHING
     RETURNING *
 )
 SELECT created.*, pg_notify('rooster_sources', '') FROM created;
 
 -- name: runs
--- The $2 runs before the number $1, the latest first, of job $3 and account $4 (null: all).
-SELECT * FROM sync_job_runs
+-- The $2 runs before the number $1, the latest first, of job $3 and account $4 (null: all). Without their arguments,
+-- which may be long.
+SELECT
+    number, id, sync_job_id, integrated_account_id, cron_trigger_id, NULL AS args, error_handling, ignore_previous_run,
+    confirm, state, detail, previous_run_date, counts, attempts, created_at, started_at, finished_at
+FROM sync_job_runs
 WHERE number < $1 AND ($3::uuid IS NULL OR sync_job_id = $3)
     AND ($4::uuid IS NULL OR integrated_account_id = $4)
 ORDER BY number DESC
@@ -206,7 +210,7 @@ JOIN integrated_accounts AS a ON a.id = r.integrated_account_id
 JOIN sync_job_runs AS p
     ON p.sync_job_id = r.sync_job_id AND p.integrated_account_id = r.integrated_account_id AND p.number < r.number
 WHERE r.id = $1 AND p.state = 'done' AND p.clean AND p.started_at >= a.updated_at
-    AND p.args::text = r.args::text AND p.resources::text = r.resources::text
+    AND p.digest = r.digest
 ORDER BY p.number DESC
 LIMIT 1;
 
@@ -304,7 +308,7 @@ SELECT DISTINCT r.id, s.username, false
 FROM sync_job_runs AS r
 JOIN sync_job_runs AS p
     ON p.sync_job_id = r.sync_job_id AND p.integrated_account_id = r.integrated_account_id AND p.id <> r.id
-    AND p.args::text = r.args::text AND p.resources::text = r.resources::text
+    AND p.digest = r.digest
 JOIN source_records AS s
     ON s.seen = p.fence
     AND s.sync_job_id = r.sync_job_id AND s.integrated_account_id = r.integrated_account_id

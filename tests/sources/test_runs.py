@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.sources.contract import Json, ReadFailed, RecordError, Throttled
@@ -192,6 +193,36 @@ class TestErrors:
         assert run.detail == (
             "No request succeeded; the first: timetable, users[0]: It answers with HTTP status 401."
         )
+
+    @pytest.mark.parametrize("error", [ConnectionResetError("x"), TimeoutError()])
+    async def test_a_connection_that_breaks_off_is_a_failed_read(
+        self, world: World, error: Exception
+    ) -> None:
+        world.source.give("alice", page(), error)
+        run = await world.run(await world.job(), await world.account(), args={"users": ["alice"]})
+        assert (run.state, run.errors[0].kind) == ("done", "read")
+        assert run.errors[0].detail == f"The connection broke off ({type(error).__name__})."
+
+    @pytest.mark.parametrize("username", ["", "a\x00b", "x" * 300])
+    async def test_a_user_who_cannot_be_one_is_a_failed_read(self, world: World, username: str) -> None:
+        run = await world.run(await world.job(), await world.account(), args={"users": [username]})
+        assert run.state == "failed"
+        assert "names a user by" in (run.detail or "")
+        assert world.source.calls == []
+
+    async def test_texts_from_a_source_that_cannot_be_stored_do_no_harm(self, world: World) -> None:
+        error = RecordError(place="record\x00 \ud800", detail="No\x00 start.", username="a\x00b")
+        strange = lecture("alice", "strange")
+        other = msgspec.structs.replace(strange, data={"half": "\ud800"})
+        world.source.give("alice", page(other, thing("\x00"), errors=[error]))
+        run = await world.run(await world.job(), await world.account(), args={"users": ["alice"]})
+        assert (run.state, run.counts.record_errors) == ("done", 3)
+
+    async def test_what_only_the_database_could_not_store_as_jsonb_is_stored(self, world: World) -> None:
+        strange = msgspec.structs.replace(lecture("alice", "a"), data={"zero": "a\x00b"})
+        world.source.give("alice", page(strange))
+        run = await world.run(await world.job(), await world.account(), args={"users": ["alice"]})
+        assert (run.state, run.counts.record_errors) == ("done", 0)
 
     async def test_a_bug_in_an_integration_fails_the_run_alone(self, world: World) -> None:
         world.source.give("alice", ZeroDivisionError("a person's text"))

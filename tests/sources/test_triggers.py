@@ -32,7 +32,9 @@ async def create(client: Client, ids: dict[str, str], **body: Json) -> dict[str,
 
 
 async def all_runs(world: World) -> list[JobRun]:
-    return (await runs.page(world.pool, 100, None)).sync_job_runs
+    return [
+        await runs.find(world.pool, run.id) for run in (await runs.page(world.pool, 100, None)).sync_job_runs
+    ]
 
 
 async def test_a_trigger_shows_its_next_run(client: Client, ids: dict[str, str]) -> None:
