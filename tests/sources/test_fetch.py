@@ -249,6 +249,15 @@ async def test_an_answer_that_does_not_come_to_an_end_in_time_has_failed(server:
         assert (await refused(server.url, timeout_seconds=1)).code == "timeout"
 
 
+async def test_the_time_is_that_of_all_redirects_together(server: Web) -> None:
+    async def slow(_: web.Request) -> web.Response:
+        await asyncio.sleep(0.3)
+        return redirect(f"/{len(server.requests)}")
+
+    server.answer = slow
+    assert (await refused(server.url, timeout_seconds=1, max_redirects=10)).code == "timeout"
+
+
 async def test_a_server_that_is_not_there_has_failed_for_now() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
