@@ -156,7 +156,7 @@ def _expected(job: jobs.SyncJob, begun: JobRun) -> int | None:
     if any(resource.depends_on for resource in job.resources):
         return None
     lengths = [
-        len(begun.args[array_argument(resource.loop_on)]) if resource.loop_on else 1
+        len((begun.args or {})[array_argument(resource.loop_on)]) if resource.loop_on else 1
         for resource in job.resources
     ]
     return sum(lengths)
