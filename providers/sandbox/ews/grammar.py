@@ -23,6 +23,7 @@ OPERATIONS = (
     "SyncFolderItems", "UpdateFolder", "UpdateItem", "UpdateUserConfiguration",
 )  # fmt: skip
 
+_NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _BY_KIND = {"boolean": "=bool", "integer": "=int", "datetime": "=datetime", "strings": "String*",
             "attendees": "Attendee+", "text": "=any"}  # fmt: skip
 
@@ -135,6 +136,8 @@ def _check(element: etree._Element, name: str, namespace: str) -> None:
                 f"The element '{name}' has invalid content: '{local(child)}' in {_namespace(tag)}.",
             )
         names.append(tag[len(prefix) :])
+    if name == "DictionaryValue" and not names and element.get(_NIL) in ("true", "1"):
+        return
     assert rule.children is not None
     if rule.children.fullmatch("".join(f"{one} " for one in names)) is None:
         given = ", ".join(names) or "none"

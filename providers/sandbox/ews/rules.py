@@ -279,7 +279,7 @@ ELEMENTS = {
     "Dictionary": "DictionaryEntry*",
     "DictionaryEntry": "DictionaryKey DictionaryValue",
     "DictionaryKey": "Type Value+",
-    "DictionaryValue": "(Type Value+)?",
+    "DictionaryValue": "Type Value+",
     "Type": "=dictionarytype",
     "XmlData": "=base64",
     "BinaryData": "=base64",

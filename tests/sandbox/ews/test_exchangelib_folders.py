@@ -7,9 +7,9 @@ from exchangelib.errors import ErrorFolderExists, ErrorInvalidSyncStateData, Err
 from exchangelib.folders import Calendar as CalendarFolder
 from exchangelib.items import SEND_TO_NONE
 
-from tests.sandbox.ews.test_exchangelib import Mail, event, mail, sandbox
+from tests.sandbox.ews.test_exchangelib import Mail, _registered, event, mail, sandbox
 
-__all__ = ["mail", "sandbox"]
+__all__ = ["_registered", "mail", "sandbox"]
 
 
 async def test_a_calendar_is_made_renamed_filled_and_deleted(mail: Mail) -> None:

@@ -73,7 +73,7 @@ REQUESTS = (
     f'<m:CreateUserConfiguration><m:UserConfiguration><t:UserConfigurationName Name="y">{CALENDAR}'
     "</t:UserConfigurationName><t:Dictionary><t:DictionaryEntry><t:DictionaryKey><t:Type>String</t:Type>"
     "<t:Value>a</t:Value></t:DictionaryKey><t:DictionaryValue><t:Type>Integer32</t:Type><t:Value>1</t:Value>"
-    "</t:DictionaryValue></t:DictionaryEntry></t:Dictionary><t:XmlData>eHg=</t:XmlData></m:UserConfiguration>"
+    "</t:DictionaryValue></t:DictionaryEntry></t:Dictionary></m:UserConfiguration>"
     "</m:CreateUserConfiguration>",
 )
 VALUES = (

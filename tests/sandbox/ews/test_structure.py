@@ -17,6 +17,21 @@ FIND = (
 IDS = "<m:ItemIds><t:ItemId Id='A'/></m:ItemIds>"
 SHALLOW = "Traversal='Shallow'"
 
+CONFIGURATION = (
+    "<m:CreateUserConfiguration><m:UserConfiguration><t:UserConfigurationName Name='a'>"
+    "<t:DistinguishedFolderId Id='calendar'/></t:UserConfigurationName>{}</m:UserConfiguration>"
+    "</m:CreateUserConfiguration>"
+)
+VALUE = (
+    "<t:Dictionary><t:DictionaryEntry><t:DictionaryKey><t:Type>String</t:Type><t:Value>a</t:Value>"
+    "</t:DictionaryKey><t:DictionaryValue {}/></t:DictionaryEntry></t:Dictionary>"
+)
+SYNC = (
+    "<m:SyncFolderItems><m:ItemShape><t:BaseShape>IdOnly</t:BaseShape></m:ItemShape><m:SyncFolderId>"
+    "<t:DistinguishedFolderId Id='calendar'/></m:SyncFolderId><m:MaxChangesReturned>{}</m:MaxChangesReturned>"
+    "</m:SyncFolderItems>"
+)
+
 REFUSED = {
     "an unknown element": ITEM.format("<t:Colour>red</t:Colour>"),
     "elements in another order": ITEM.format("<t:Location>x</t:Location><t:Subject>x</t:Subject>"),
@@ -60,6 +75,10 @@ REFUSED = {
     "<t:DeleteItemField><t:FieldURI FieldURI='item:Subject'/></t:DeleteItemField></t:Updates>"
     "</t:ItemChange></m:ItemChanges></m:UpdateItem>",
     "no type of deletion": f"<m:DeleteItem>{IDS}</m:DeleteItem>",
+    "a folder without a kind of deletion": "<m:DeleteFolder><m:FolderIds>"
+    "<t:DistinguishedFolderId Id='inbox'/></m:FolderIds></m:DeleteFolder>",
+    "more changes than there may be at once": SYNC.format(513),
+    "a dictionary with a value of no type": CONFIGURATION.format(VALUE.format("")),
 }
 
 
@@ -122,6 +141,18 @@ async def test_a_header_may_use_the_default_namespace(plain: Exchange) -> None:
     types = "http://schemas.microsoft.com/exchange/services/2006/types"
     header = header.replace("<ExchangeImpersonation>", f'<ExchangeImpersonation xmlns="{types}">')
     assert (await plain.call(FIND.format(SHALLOW, ""), header)).fault == "ErrorNonExistentMailbox"
+
+
+async def test_a_dictionary_may_have_a_value_that_is_null(exchange: Exchange) -> None:
+    null = "xmlns:i='http://www.w3.org/2001/XMLSchema-instance' i:nil='true'"
+    assert (await exchange.call(CONFIGURATION.format(VALUE.format(null)))).codes == ["NoError"]
+
+
+@pytest.mark.parametrize("data", ["x", "eHg", "eHg=="])
+async def test_data_that_is_no_base64_is_refused(plain: Exchange, data: str) -> None:
+    """libxml2 is more lenient here than the schema."""
+    request = CONFIGURATION.format(f"<t:XmlData>{data}</t:XmlData>")
+    assert (await plain.call(request)).fault == "ErrorSchemaValidation"
 
 
 async def test_what_is_right_leaves_no_violation(plain: Exchange) -> None:
