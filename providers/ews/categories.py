@@ -10,34 +10,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import uuid4
 
-import msgspec
 from exchangelib.properties import UserConfiguration, UserConfigurationName, UserConfigurationNameMNS
 from exchangelib.services import CreateUserConfiguration, GetUserConfiguration, UpdateUserConfiguration
 from lxml import etree
 
-from providers.contract import Colour, Create, Delete, Operation, Permit
+from providers import colours
+from providers.colours import NO_COLOUR, Wish
+from providers.contract import Operation, Permit
 from providers.ews.calendar import default_calendar, good
 from providers.ews.items import cut
 from providers.ews.outcomes import not_found
 from providers.ews.session import MailboxAccount
 from providers.ews.soap import MNS, TNS, read
 
-__all__ = ["COLOURS", "CategoryList", "Unreadable", "Wish", "read_list", "wishes", "write_list"]
-
-COLOURS: dict[Colour, int] = {
-    "red": 0,
-    "orange": 1,
-    "yellow": 3,
-    "green": 4,
-    "teal": 5,
-    "blue": 7,
-    "purple": 8,
-    "cranberry": 9,
-    "grey": 12,
-}
-"""The numbers of colours in the list; Outlook's OlCategoryColor without its first, which is none."""
-
-NO_COLOUR = -1
+__all__ = ["CategoryList", "Unreadable", "Wish", "read_list", "wishes", "write_list"]
 
 _NAME = "CategoryList"
 _CATEGORY = "{CategoryList.xsd}category"
@@ -51,24 +37,6 @@ _PARSER = etree.XMLParser(resolve_entities=False, no_network=True)
 
 class Unreadable(Exception):
     """What the mailbox has in the place of its category list is none; it had better be left alone."""
-
-
-class Wish(msgspec.Struct, kw_only=True):
-    """What we want of one category. ``before``: what we wanted earlier, and want no more."""
-
-    name: str
-    colour: Colour | None
-    before: frozenset[Colour]
-
-    def change(self, there: int | None) -> int | None:
-        """The number to put in the place of the one that is there (None: no such category); None: none.
-
-        A colour that is neither what we want nor what we wanted was chosen by the person, and stays.
-        """
-        wanted = NO_COLOUR if self.colour is None else COLOURS[self.colour]
-        if there is None:
-            return None if self.colour is None else wanted
-        return wanted if there != wanted and there in {COLOURS[one] for one in self.before} else None
 
 
 class CategoryList:
@@ -120,24 +88,8 @@ class CategoryList:
 
 
 def wishes(operations: Sequence[Operation]) -> list[Wish]:
-    """What these operations want of categories: each once, a colour before none."""
-    found: dict[str, Wish] = {}
-    for operation in operations:
-        if isinstance(operation, Delete):
-            continue
-        possible = () if isinstance(operation, Create) else operation.possible
-        event = operation.event
-        for name, short in zip(event.categories, cut(event).categories, strict=True):
-            colour = event.colours.get(name)
-            earlier = {one.colours.get(name) for one in possible}
-            if earlier == {colour} or (colour is None and not any(earlier)):
-                continue
-            wish = found.setdefault(short.casefold(), Wish(name=short, colour=colour, before=frozenset()))
-            wish.colour = wish.colour or colour
-            wish.before |= {one for one in earlier if one is not None}
-    for wish in found.values():
-        wish.before -= {wish.colour}
-    return list(found.values())
+    """What these operations want of categories, which Exchange has as ``cut`` leaves them."""
+    return colours.wishes(operations, lambda event: cut(event).categories)
 
 
 def read_list(account: MailboxAccount) -> bytes | None:
