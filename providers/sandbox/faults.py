@@ -22,6 +22,9 @@ FAULTS = {
     "expired_state": "not carried out; what a client knows of earlier changes is not known any more",
 }
 
+_PLAYED_BY = {"truncated": ("o365",), "moves_on": ("o365",)}
+"""The types of those faults that not every protocol plays."""
+
 _FIELDS = {
     "type": str,
     "fault": str,
@@ -50,6 +53,8 @@ def parse_fault(body: dict[str, Any], types: set[str]) -> Fault:
         raise ValueError(f"type has to be one of {', '.join(sorted(types))}.")
     if body.get("fault") not in FAULTS:
         raise ValueError(f"fault has to be one of {', '.join(FAULTS)}.")
+    if body["type"] not in _PLAYED_BY.get(body["fault"], types):
+        raise ValueError(f"{body['fault']} is played by {', '.join(_PLAYED_BY[body['fault']])} only.")
     for name in ("nth", "times"):
         if body.get(name) is not None and body[name] < 1:
             raise ValueError(f"{name} has to be 1 or more.")
