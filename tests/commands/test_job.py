@@ -3,11 +3,13 @@
 import asyncio
 import json
 import os
+import pty
 import signal
 import sys
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -175,9 +177,44 @@ async def test_where_a_worker_runs_the_worker_does_it(pool: Pool, files: Path, c
     assert ended.status == 0, ended
 
 
+@pytest.fixture
+def start(database: str, files: Path) -> Callable[..., Awaitable[asyncio.subprocess.Process]]:
+    """Start the job's run, and do not wait for its end."""
+
+    async def starting(**options: Any) -> asyncio.subprocess.Process:
+        own = {name: value for name, value in os.environ.items() if not name.startswith("ROOSTER_")}
+        root = str(Path(__file__).parents[2])
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", "from app.commands import main; main()"),
+            *("job", "run", "job.json", "--args", BOTH),
+            env=own | {"ROOSTER_DATABASE__URL": database, "PYTHONPATH": root, "TERM": "xterm"},
+            cwd=files,
+            stdout=asyncio.subprocess.PIPE,
+            **options,
+        )
+
+    return starting
+
+
+@pytest.mark.usefixtures("connected")
+async def test_on_a_terminal_a_bar_shows_how_far_it_is(start: Callable[..., Any]) -> None:
+    terminal, ours = pty.openpty()
+    try:
+        process = await start(stderr=ours)
+        async with asyncio.timeout(60):
+            await process.communicate()
+        shown = os.read(terminal, 100_000).decode()
+    finally:
+        os.close(ours)
+        os.close(terminal)
+    assert process.returncode == 0, shown
+    assert "Applying" in shown
+    assert "2/2" in shown
+
+
 @pytest.mark.usefixtures("connected")
 async def test_a_signal_leaves_the_run_to_a_worker(
-    pool: Pool, database: str, source: Web, files: Path
+    pool: Pool, source: Web, start: Callable[..., Any]
 ) -> None:
     asked, over = asyncio.Event(), asyncio.Event()
 
@@ -187,23 +224,7 @@ async def test_a_signal_leaves_the_run_to_a_worker(
         return answer([])
 
     source.answer = slow
-    own = {name: value for name, value in os.environ.items() if not name.startswith("ROOSTER_")}
-    process = await asyncio.create_subprocess_exec(
-        *(
-            sys.executable,
-            "-c",
-            "from app.commands import main; main()",
-            "job",
-            "run",
-            "job.json",
-            "--args",
-            BOTH,
-        ),
-        env=own | {"ROOSTER_DATABASE__URL": database, "PYTHONPATH": str(Path(__file__).parents[2])},
-        cwd=files,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    process = await start(stderr=asyncio.subprocess.PIPE)
     async with asyncio.timeout(60):
         await asked.wait()
         process.send_signal(signal.SIGTERM)
