@@ -16,7 +16,7 @@ END AS fate
 FROM ledger AS l
 JOIN calendars AS c ON c.id = l.calendar_id
 JOIN synchronizations AS s ON s.id = l.synchronization_id
-WHERE l.mailbox_id = $1 AND c.remote_id IS NULL AND l.remote_id IS NOT NULL AND l.sent_at IS NULL
+WHERE l.mailbox_id = $1 AND s.mailbox_id = $1 AND c.remote_id IS NULL AND l.remote_id IS NOT NULL AND l.sent_at IS NULL
     AND (
         l.state IN ('deleting', 'updating') OR s.unlinked_at IS NOT NULL
         OR coalesce(s.preferences ->> 'sync.people', $2) = 'restore'

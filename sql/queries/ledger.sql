@@ -109,11 +109,13 @@ RETURNING u.run_id;
 
 -- name: drop_unsent
 -- What nobody has sent yet from mailbox $1, and nobody wants any more at $2, is forgotten.
+WITH wanted AS MATERIALIZED (
+    SELECT synchronization_id, uid FROM wanted_events($1, $2)
+)
+
 DELETE FROM ledger AS l
 WHERE l.mailbox_id = $1 AND l.remote_id IS NULL AND l.sent_at IS NULL
-    AND NOT EXISTS (
-        SELECT FROM wanted_events($1, $2) AS w WHERE w.synchronization_id = l.synchronization_id AND w.uid = l.uid
-    );
+    AND NOT EXISTS (SELECT FROM wanted AS w WHERE w.synchronization_id = l.synchronization_id AND w.uid = l.uid);
 
 -- name: rest_unlinked
 -- What was planned for synchronizations of mailbox $1 that are unlinked now, and is no part of an unlinking, rests.
@@ -230,14 +232,16 @@ WHERE l.id = wanted.id AND (
 
 -- name: plan_removals
 -- In mailbox $1 by the ledger, and not wanted any more at $2: to be deleted.
+WITH wanted AS MATERIALIZED (
+    SELECT synchronization_id, uid FROM wanted_events($1, $2)
+)
+
 UPDATE ledger AS l
 SET state = 'deleting', tries = 0, retry_at = NULL
 FROM synchronizations AS s
 WHERE l.mailbox_id = $1 AND s.mailbox_id = $1 AND s.id = l.synchronization_id AND s.unlinked_at IS NULL AND s.enabled AND NOT s.held
     AND l.state <> 'deleting' AND l.sent_at IS NULL AND l.remote_id IS NOT NULL
-    AND NOT EXISTS (
-        SELECT FROM wanted_events($1, $2) AS w WHERE w.synchronization_id = l.synchronization_id AND w.uid = l.uid
-    );
+    AND NOT EXISTS (SELECT FROM wanted AS w WHERE w.synchronization_id = l.synchronization_id AND w.uid = l.uid);
 
 -- name: pending
 -- How many operations of mailbox $1 could be sent at $3; counts no further than $2. What belongs into a calendar that is

@@ -9,7 +9,17 @@ import pytest
 from app.database.queries import query
 from app.database.types import Pool
 
-LARGE = {"ledger", "timetable_events", "mailboxes", "synchronizations", "users", "unlinks", "runs"}
+LARGE = {
+    "ledger",
+    "mailboxes",
+    "mirror",
+    "runs",
+    "shaped_events",
+    "synchronizations",
+    "timetable_events",
+    "unlinks",
+    "users",
+}
 
 CAMPUS = """
 INSERT INTO users (username, timetable_revision)
@@ -25,12 +35,25 @@ FROM generate_series(1, 2000) AS n, generate_series(1, 30) AS e;
 INSERT INTO ledger (synchronization_id, mailbox_id, uid, state, remote_id, content_hash, starts_at)
 SELECT n, n, 'event' || e, 'present', n || '/' || e, decode(lpad(to_hex(e), 32, '0'), 'hex'), now()
 FROM generate_series(1, 2000) AS n, generate_series(1, 30) AS e;
+UPDATE synchronizations SET shaped_revision = 1, shaped_by = '{"presentation.showAs": "free"}' WHERE id > 1000;
+INSERT INTO shaped_events (synchronization_id, uid, starts_at, ends_at, content, content_hash)
+SELECT n, 'event' || e, now(), now(), '{}', decode(lpad(to_hex(e), 32, '0'), 'hex')
+FROM generate_series(1001, 2000) AS n, generate_series(1, 30) AS e;
+INSERT INTO readings (mailbox_id, begun_at, completed_at) SELECT n, now(), now() FROM generate_series(1, 2000) AS n;
+INSERT INTO mirror (reading_id, remote_id, position, synchronization_id, event, attempt)
+SELECT n, n || '/' || e, e, n, 'event' || e, gen_random_uuid()
+FROM generate_series(1, 2000) AS n, generate_series(1, 30) AS e;
 INSERT INTO runs (kind) SELECT 'unlink' FROM generate_series(1, 500);
 INSERT INTO unlinks (run_id, mailbox_id, mode, accepted_at, marked_at, done_at)
 SELECT n % 500 + 1, n, 'CLEANUP', now(), now(), now() FROM generate_series(1, 2000) AS n;
 """
 
 HOT = [
+    "calendars.enlist",
+    "calendars.needed",
+    "calendars.orphans",
+    "calendars.removable",
+    "calendars.there",
     "mailboxes.claim",
     "mailboxes.extend",
     "mailboxes.hold",
@@ -55,6 +78,12 @@ HOT = [
     "ledger.unknown",
     "ledger.vanished",
     "ledger.written",
+    "mirror.asked",
+    "mirror.begin",
+    "mirror.carry_over",
+    "mirror.complete",
+    "mirror.is_due",
+    "mirror.note_drift",
     "preferences.effective",
     "preferences.keep",
     "preferences.out_of_date",
@@ -63,6 +92,9 @@ HOT = [
     "reports.stopped",
     "reports.syncing",
     "reports.unlink_trouble",
+    "shaping.drop",
+    "shaping.stale",
+    "shaping.store",
 ]
 
 
@@ -75,6 +107,9 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 VALUES = {
     "bigint": "17",
+    "bytea[]": "'{}'",
+    "jsonb": "'{}'",
+    "jsonb[]": "'{}'",
     "bigint[]": "'{17,18}'",
     "boolean": "false",
     "double precision": "0.5",
