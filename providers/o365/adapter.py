@@ -71,7 +71,7 @@ class GraphAdapter:
         self._graph = graph
         self._clock = clock
         self._reader = Reader(graph, clock)
-        self._categories = Categories(graph, clock)
+        self._categories = Categories(graph, self._reader, clock)
         self._tracking = Tracking(graph, self._reader, clock)
         self._calendars = Calendars(graph, self._reader, clock)
 

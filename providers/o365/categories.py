@@ -23,12 +23,12 @@ from providers.contract import (
     Refused,
     Throttled,
     Unknown,
-    always,
 )
 from providers.o365 import outcomes
 from providers.o365.events import user_path
 from providers.o365.http import Graph
 from providers.o365.messages import NoAnswer, Request
+from providers.o365.reader import Reader
 
 __all__ = ["Categories"]
 
@@ -53,8 +53,9 @@ class Categories:
     The list is read before anything is made, so that what another worker has made is not made twice.
     """
 
-    def __init__(self, graph: Graph, clock: Clock) -> None:
+    def __init__(self, graph: Graph, reader: Reader, clock: Clock) -> None:
         self._graph = graph
+        self._reader = reader
         self._clock = clock
         self._known: OrderedDict[str, dict[str, int]] = OrderedDict()
         """The numbers of colours by category, by mailbox."""
@@ -112,23 +113,20 @@ class Categories:
 
     async def _read(self, address: str) -> dict[str, tuple[str, int]]:
         """The id and the colour's number of each category, by its name without case."""
-        body = await self._send("GET", _path(address))
+        first = await self._reader.read(Request(method="GET", path=_path(address)))
+        items = [item async for item in self._reader.items(first)]
         try:
-            return {
-                each["displayName"].casefold(): (each["id"], _number(each["color"])) for each in body["value"]
-            }
+            return {each["displayName"].casefold(): (each["id"], _number(each["color"])) for each in items}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise NoAnswer("unreadable_categories") from error
 
-    async def _send(
-        self, method: str, path: str, body: dict[str, Any] | None = None, permit: Permit = always
-    ) -> dict[str, Any]:
-        """The body of the answer. Raises ``NoAnswer``, and ``ProviderError`` for any other than a success."""
+    async def _send(self, method: str, path: str, body: dict[str, Any], permit: Permit) -> None:
+        """Write one. Raises ``NoAnswer``, and ``ProviderError`` for any other answer than a success."""
         answer = await self._graph.send(Request(method=method, path=path, body=body), permit)
-        if answer.status in (200, 201) and answer.body is not None:
-            return answer.body
+        if answer.status in (200, 201):
+            return
         failure = outcomes.of_event_read(answer, self._clock())
-        if answer.status == 409 or failure is None or _no_such_category(failure):
+        if failure is None or answer.status == 409 or _no_such_category(failure):
             # Somebody else was at the list between our looking and our writing.
             raise NoAnswer("categories_changed_meanwhile")
         raise ProviderError(failure)
