@@ -22,7 +22,7 @@ TAGS = ["Sources"]
 EXAMPLE = {
     "integration_name": "mytimetable",
     "base_url": "https://timetable.uni.example",
-    "credentials": {"apiToken": "…"},
+    "credentials": {"api_token": "…"},
 }
 
 
@@ -81,7 +81,7 @@ async def get_integrated_account(
     summary="Change an integrated account",
     description="A merge patch (RFC 7396): credentials that are not named stay, null forgets one, or all of"
     " them. The next run reads everything anew.",
-    operation_class=patch_operation(AccountForm, {"credentials": {"apiToken": "…"}}),
+    operation_class=patch_operation(AccountForm, {"credentials": {"api_token": "…"}}),
     responses=problems(404, 409, 413, 422),
 )
 async def patch_integrated_account(

@@ -28,7 +28,7 @@ EXAMPLE = {
         {
             "resource": "timetable",
             "method": "list",
-            "query": {"requestedAuth": "{{args.usernames}}"},
+            "id": "{{args.usernames}}",
             "loop_on": "usernames",
             "persist": True,
         }

@@ -6,6 +6,11 @@ from uuid import uuid4
 
 import pytest
 
+from app.api import integrated_accounts, sync_jobs
+from app.database.types import Pool
+from app.sources import accounts, jobs
+from app.sources.integrations import INTEGRATIONS
+from app.sources.secrets import Vault
 from tests.api.conftest import Client
 from tests.clock import SettableClock
 from tests.sources.world import World
@@ -219,6 +224,11 @@ async def test_everything_that_is_wrong_is_said_at_once(client: Client) -> None:
         "resources[0].depends_on",
         "resources[0].query.q",
     ]
+
+
+async def test_the_examples_of_the_documentation_are_accepted(pool: Pool, clock: SettableClock) -> None:
+    await jobs.create(pool, sync_jobs.EXAMPLE, INTEGRATIONS, clock())
+    await accounts.create(pool, Vault(bytes(32)), integrated_accounts.EXAMPLE, INTEGRATIONS, clock())
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
