@@ -115,14 +115,14 @@ class EwsAdapter:
 
     async def list(self, mailbox: Mailbox, instance: str) -> AsyncIterator[RemoteEvent]:
         calendar = self._calendar(mailbox)
-        async for page in self._pages(mailbox, calendar.find(INSTANCE, [instance])):
+        async for page in self._pages(mailbox, calendar.find(INSTANCE, [instance]), check=True):
             for event in page:
                 if event.marker.instance == instance:  # Exchange compared without case
                     yield event
 
     async def changes(self, mailbox: Mailbox, instance: str, since: str | None) -> AsyncIterator[Changes]:
         pages = changes(self._calendar(mailbox), mailbox, instance, since)
-        async for page in self._pages(mailbox, pages):
+        async for page in self._pages(mailbox, pages, check=True):
             yield page
 
     async def calendars(self, mailbox: Mailbox, instance: str) -> Sequence[contract.Calendar]:
@@ -178,7 +178,15 @@ class EwsAdapter:
             outcome = folder_outcome(failure, self._clock, delegate=self._delegate)
             raise ProviderError(outcome) from failure
 
-    async def _pages(self, mailbox: Mailbox, pages: Iterator[T]) -> AsyncIterator[T]:
+    def _in_use(self, mailbox: Mailbox, pages: Iterator[T]) -> Iterator[T]:
+        """The pages of a calendar of ours, once it is sure that its owner has not thrown it away."""
+        if mailbox.calendar is not None and not self._delegate:
+            folders.check_in_use(self._calendar(mailbox).account, mailbox.calendar)
+        yield from pages
+
+    async def _pages(self, mailbox: Mailbox, pages: Iterator[T], *, check: bool = False) -> AsyncIterator[T]:
+        if check:
+            pages = self._in_use(mailbox, pages)
         while True:
             try:
                 page = await self._run(mailbox.address, lambda: next(pages, None))

@@ -21,10 +21,10 @@ from providers.ews.calendar import default_calendar, good
 from providers.ews.outcomes import folder_gone
 from providers.ews.reading import properties
 from providers.ews.session import MailboxAccount
-from providers.ews.soap import MNS, TNS, Malformed, read
+from providers.ews.soap import MNS, TNS, Fault, Malformed, read
 from providers.marker import CALENDAR, INSTANCE, PROPERTY_SET
 
-__all__ = ["calendars", "make_calendar", "remove_calendar"]
+__all__ = ["calendars", "check_in_use", "make_calendar", "remove_calendar"]
 
 PAGE = 500
 """Folders that one FindFolder returns at the most."""
@@ -60,7 +60,7 @@ class _OwnedFolder(EWSElement):  # type: ignore[misc]
 
 _FIELDS = [
     *(FieldPath(field=CalendarFolder.get_field_by_fieldname(name)) for name in (
-        "folder_class", "name", "total_count", "child_folder_count", "effective_rights",
+        "parent_folder_id", "folder_class", "name", "total_count", "child_folder_count", "effective_rights",
     )),
     *(FieldPath(field=_OwnedFolder.get_field_by_fieldname(name)) for name in ("instance", "calendar")),
 ]  # fmt: skip
@@ -70,6 +70,7 @@ class _Folder(msgspec.Struct, frozen=True, kw_only=True):
     """A folder as Exchange shows it."""
 
     id: str
+    parent: str
     name: str
     kind: str
     usable: bool
@@ -94,7 +95,7 @@ def calendars(account: MailboxAccount, instance: str, *, delegate: bool) -> list
         raise Malformed("a mailbox without a calendar")
     found = {folder.id: folder for folder in _find(account, default_calendar(account.address), "Deep")}
     if not delegate:
-        root = DistinguishedFolderId(id="msgfolderroot", mailbox=Mailbox(email_address=account.address))
+        root = _distinguished(account, "msgfolderroot")
         found |= {folder.id: folder for folder in _find(account, root, SHALLOW)}
     found.pop(default.id, None)
     usable = [one for one in found.values() if one.usable and one.kind == CALENDAR_CLASS]
@@ -150,6 +151,21 @@ def remove_calendar(account: MailboxAccount, instance: str, folder_id: str, perm
     return True
 
 
+def check_in_use(account: MailboxAccount, folder_id: str) -> None:
+    """See that its owner has not thrown the calendar away: that puts it, as it is, into Deleted Items.
+
+    Exchange would let us go on to fill it there. Raises Fault (ErrorFolderNotFound) if so, or if there is
+    none. Not for delegates, who do not see Deleted Items.
+    """
+    folder, deleted = _get(account, [FolderId(id=folder_id), _distinguished(account, "deleteditems")])
+    if folder is not None and deleted is not None and folder.parent == deleted.id:
+        raise Fault("ErrorFolderNotFound")
+
+
+def _distinguished(account: MailboxAccount, name: str) -> DistinguishedFolderId:
+    return DistinguishedFolderId(id=name, mailbox=Mailbox(email_address=account.address))
+
+
 def _get(account: MailboxAccount, ids: Sequence[FolderId]) -> list[_Folder | None]:
     """These folders; None in the place of one that is not there, other than the first."""
     content = account.post(GetFolder, folders=ids, additional_fields=_FIELDS, shape=ID_ONLY)
@@ -188,6 +204,7 @@ def _read(element: etree._Element) -> _Folder:
     identifier = element.find(f"{{{TNS}}}FolderId")
     if identifier is None or not identifier.get("Id"):
         raise Malformed("a folder without an id")
+    parent = element.find(f"{{{TNS}}}ParentFolderId")
     marks = dict(properties(element))
     counts = [element.findtext(f"{{{TNS}}}{name}") for name in ("TotalCount", "ChildFolderCount")]
     rights = [
@@ -195,6 +212,7 @@ def _read(element: etree._Element) -> _Folder:
     ]
     return _Folder(
         id=identifier.get("Id", ""),
+        parent="" if parent is None else parent.get("Id", ""),
         name=element.findtext(f"{{{TNS}}}DisplayName") or "",
         kind=element.findtext(f"{{{TNS}}}FolderClass") or "",
         usable=not {"false", "0"}.intersection(rights),

@@ -145,7 +145,15 @@ def read_outcome(failure: Failure, clock: Clock, *, delegate: bool) -> Refused |
 
 def folder_outcome(failure: Failure, clock: Clock, *, delegate: bool) -> Refused | Throttled | Gone | Unknown:
     """Why a calendar could not be made or removed, below the default one."""
-    return _not_done(calendar_outcome(write_outcome(failure, clock), delegate=delegate))
+    outcome = calendar_outcome(write_outcome(failure, clock), delegate=delegate)
+    if isinstance(outcome, Refused) and outcome.scope == "event":
+        return Refused(
+            code=outcome.code,
+            reason="Exchange refuses to make or remove a calendar in this mailbox.",
+            permanent=outcome.permanent,
+            scope="mailbox",
+        )
+    return _not_done(outcome)
 
 
 def _not_done(outcome: Outcome) -> Refused | Throttled | Gone | Unknown:

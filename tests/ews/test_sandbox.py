@@ -2,10 +2,23 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
-from providers.contract import Adapter, Create, Delete, Done, Mailbox, Outcome, Throttled, Unknown, Update
+from providers.contract import (
+    Adapter,
+    Create,
+    Delete,
+    Done,
+    Gone,
+    Mailbox,
+    Outcome,
+    ProviderError,
+    Throttled,
+    Unknown,
+    Update,
+)
 from providers.ews import connect
 from providers.sandbox.ews.items import stamp
 from providers.sandbox.server import Sandbox
@@ -191,6 +204,34 @@ async def test_a_page_that_lacks_events_is_noticed(adapter: Adapter, alice: Mail
 
     assert found == [create.marker for create in CREATES]
     assert requests(sandbox)["FindItem"] == 2
+
+
+async def read_all(adapter: Adapter, mailbox: Mailbox, how: str) -> list[UUID]:
+    if how == "list":
+        return [one.marker.attempt async for one in adapter.list(mailbox, "uni.example")]
+    pages = [page async for page in adapter.changes(mailbox, "uni.example", None)]
+    return [one.marker.attempt for page in pages for one in page.events]
+
+
+@pytest.mark.parametrize("how", ["list", "changes"])
+async def test_a_calendar_of_ours_that_its_owner_threw_away_is_gone(
+    adapter: Adapter, alice: Mailbox, sandbox: Sandbox, how: str
+):
+    """Outlook moves it to Deleted Items, where Exchange would let us go on to fill it."""
+    made = await adapter.make_calendar(alice, "uni.example", "Timetable")
+    there = Mailbox(address=alice.address, identity=alice.identity, calendar=made.id)
+    await adapter.apply(there, CREATES)
+    assert await read_all(adapter, there, how) == [create.marker.attempt for create in CREATES]
+
+    mailbox = sandbox.state.mailbox("ews", alice.address)
+    assert mailbox is not None
+    mailbox.calendars[made.id].native["parent"] = "deleteditems"
+    with pytest.raises(ProviderError) as caught:
+        await read_all(adapter, there, how)
+
+    assert isinstance(caught.value.outcome, Gone)
+    assert caught.value.outcome.what == "calendar"
+    assert [one.id for one in await adapter.calendars(alice, "uni.example")] == [alice.identity]
 
 
 async def test_an_update_of_a_version_that_the_person_has_overtaken_is_read_and_merged(

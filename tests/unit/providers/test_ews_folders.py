@@ -238,6 +238,7 @@ async def test_a_folder_that_went_meanwhile_is_gone_too() -> None:
     [
         (fault("ErrorServerBusy"), Throttled),
         (response("CreateFolder", error("ErrorAccessDenied")), Refused),
+        (response("CreateFolder", error("ErrorFolderSave")), Refused),
         (response("CreateFolder", success(payload="<m:Folders/>")), Unknown),
     ],
 )
@@ -247,6 +248,8 @@ async def test_a_calendar_of_which_nobody_knows_is_not_made(answer: bytes, kind:
             await adapter.make_calendar(ALICE, "uni.example", "Timetable")
 
     assert isinstance(caught.value.outcome, kind)
+    if isinstance(caught.value.outcome, Refused):
+        assert caught.value.outcome.scope == "mailbox"
 
 
 async def test_events_go_into_the_folder_that_is_meant() -> None:
@@ -266,3 +269,17 @@ async def test_a_folder_of_ours_that_is_not_there_is_gone_and_not_hidden(access_
 
     assert isinstance(outcome, Gone)
     assert outcome.what == "calendar"
+
+
+@pytest.mark.parametrize("access_type", ["impersonation", "delegate"])
+async def test_a_delegate_asks_nothing_about_deleted_items(access_type: str) -> None:
+    """Which it does not see."""
+    empty = success(
+        payload='<m:RootFolder IndexedPagingOffset="0" TotalItemsInView="0" IncludesLastItemInRange="true">'
+        "<t:Items/></m:RootFolder>"
+    )
+    script = [response("FindItem", empty)]
+    if access_type == "impersonation":
+        script.insert(0, got(shown("ours", mark=MARK), shown("bin")))
+    async with scripted(*script, access_type=access_type) as (adapter, _):
+        assert [one async for one in adapter.list(OURS, "uni.example")] == []
