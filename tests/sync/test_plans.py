@@ -35,11 +35,13 @@ FROM generate_series(1, 2000) AS n, generate_series(1, 30) AS e;
 INSERT INTO ledger (synchronization_id, mailbox_id, uid, state, remote_id, content_hash, starts_at)
 SELECT n, n, 'event' || e, 'present', n || '/' || e, decode(lpad(to_hex(e), 32, '0'), 'hex'), now()
 FROM generate_series(1, 2000) AS n, generate_series(1, 30) AS e;
-UPDATE synchronizations SET shaped_revision = 1, shaped_by = '{"presentation.showAs": "free"}' WHERE id > 1000;
+UPDATE synchronizations SET shaped_revision = 1, shaped_by = '{"presentation.showAs": "free"}'
+WHERE id > 1000;
 INSERT INTO shaped_events (synchronization_id, uid, starts_at, ends_at, content, content_hash)
 SELECT n, 'event' || e, now(), now(), '{}', decode(lpad(to_hex(e), 32, '0'), 'hex')
 FROM generate_series(1001, 2000) AS n, generate_series(1, 30) AS e;
-INSERT INTO readings (mailbox_id, begun_at, completed_at) SELECT n, now(), now() FROM generate_series(1, 2000) AS n;
+INSERT INTO readings (mailbox_id, begun_at, completed_at)
+SELECT n, now(), now() FROM generate_series(1, 2000) AS n;
 INSERT INTO mirror (reading_id, remote_id, position, synchronization_id, event, attempt)
 SELECT n, n || '/' || e, e, n, 'event' || e, gen_random_uuid()
 FROM generate_series(1, 2000) AS n, generate_series(1, 30) AS e;
