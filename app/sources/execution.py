@@ -99,7 +99,7 @@ class Execution:
         incremental = (
             previous is not None and is_incremental(self._run.resources) and not self._run.ignore_previous_run
         )
-        if previous is not None and not self._run.ignore_previous_run:
+        if incremental and previous is not None:
             await self._pool.execute(query("sources.set_previous"), self._run.id, previous["started_at"])
         identity = RunIdentity(
             id=self._run.id,

@@ -111,9 +111,8 @@ class SourceRunner:
                     await connection.remove_listener("rooster_sources", ring)
 
     async def _look(self) -> int:
-        """Keep what is running, and begin what is to be begun; how many runs that is."""
+        """Keep what is running, and begin what is to be begun; 0: there was nothing to do."""
         await self._keep()
-        await fire_due(self._pool, self._clock)
         free = MAX_RUNS - len(self._running)
         rows = (
             await self._pool.fetch(query("sources.claim"), self.id, free, self._clock(), self._lease_seconds)
@@ -124,10 +123,12 @@ class SourceRunner:
             running = _Running(claimed_run(row))
             self._running[running.run.id] = running
             running.task = asyncio.create_task(self._carry_out(running))
+        # Its runs are begun at the next look: they ring the bell.
+        fired = await fire_due(self._pool, self._clock)
         if time.monotonic() >= self._prune_at:
             self._prune_at = time.monotonic() + PRUNE_SECONDS
             await self._prune()
-        return len(rows)
+        return len(rows) + fired
 
     async def _wait(self, stopping: asyncio.Task[object]) -> None:
         bell = asyncio.create_task(self._bell.wait())

@@ -37,6 +37,7 @@ async def test_a_complete_read_replaces_the_timetable(world: World, both: Any) -
     world.source.give("alice", page(lecture("alice", "a1", title="moved"), lecture("alice", "a3")))
     run = await again(world, both)
     assert await world.uids("alice") == ["a1", "a3"]
+    assert run.previous_run_date is None
     counts = run.counts
     assert (counts.created, counts.updated, counts.deleted, counts.unchanged) == (1, 1, 1, 2)
 

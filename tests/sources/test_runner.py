@@ -10,7 +10,7 @@ import pytest
 
 from app.database.queries import query
 from app.sources import runs
-from app.sources.contract import Page
+from app.sources.contract import Page, RecordError
 from app.sources.runner import SourceRunner
 from app.sources.runs import JobRun
 from app.sources.staging import RunLost, Staging, claimed_run
@@ -108,7 +108,7 @@ class TestLost:
             staging = Staging(world.pool, claimed_run(row))
             await staging.begin()
             await staging.add("timetable", [lecture("alice", "of the lost attempt")])
-            await staging.add_errors("read", [])
+            await staging.add_errors("read", [RecordError(place="timetable", detail="Of the lost attempt.")])
             await lose_lease(world)
         return run
 

@@ -38,11 +38,12 @@ async def test_the_account_comes_decrypted(world: World) -> None:
     assert "s3cret" not in repr(account)
 
 
-async def test_a_loop_asks_once_for_each_element_with_its_type(world: World) -> None:
+@pytest.mark.parametrize("loop_on", ["rooms", "args.rooms", "{{ args.rooms }}"])
+async def test_a_loop_asks_once_for_each_element_with_its_type(world: World, loop_on: str) -> None:
     resource = {
         "resource": "rooms",
         "query": {"room": "{{args.rooms}}", "t": "n{{args.rooms}}"},
-        "loop_on": "rooms",
+        "loop_on": loop_on,
     }
     schema = {"properties": {"rooms": {"type": "array"}}}
     world.source.script("rooms", page())
