@@ -34,7 +34,7 @@ class Colours:
         """The numbers of colours by category, by mailbox; None: the list is closed to us."""
 
     def see_to(self, account: MailboxAccount, operations: Sequence[Operation], permit: Permit) -> None:
-        """Make or change the categories that the operations want, in two requests at the most; mostly none.
+        """Make or change the categories that the operations want, in two requests, and mostly in none.
 
         A list that is closed to us is none of our business and holds nothing up: that is logged once a
         mailbox, with what to grant. Other failures are raised, as ``outcomes.FAILURES`` lists them.
@@ -68,18 +68,28 @@ class Colours:
 
     def _write(self, account: MailboxAccount, wanted: list[Wish], permit: Permit) -> dict[str, int]:
         data = read_list(account)
-        categories = CategoryList(data)
-        there = categories.colours()
-        changes = {
-            wish.name: colour
-            for wish in wanted
-            if (colour := wish.change(there.get(wish.name.casefold()))) is not None
-        }
-        if changes:
+        while True:
+            categories = CategoryList(data)
+            there = categories.colours()
+            changes = {
+                wish.name: colour
+                for wish in wanted
+                if (colour := wish.change(there.get(wish.name.casefold()))) is not None
+            }
+            if not changes:
+                return there
             for name, colour in changes.items():
                 categories.put(name, colour)
-            write_list(account, categories.save(self._clock()), new=data is None, permit=permit)
-        return categories.colours()
+            try:
+                write_list(account, categories.save(self._clock()), new=data is None, permit=permit)
+            except Fault as fault:
+                if data is not None or not _closed(write_outcome(fault, self._clock)):
+                    raise
+                data = read_list(account)  # somebody else may have made one in this moment
+                if data is None:
+                    raise
+            else:
+                return categories.colours()
 
     def _fulfilled(self, address: str, wanted: list[Wish]) -> bool:
         with self._lock:

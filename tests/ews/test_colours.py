@@ -3,7 +3,6 @@
 import base64
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -11,17 +10,22 @@ from lxml import etree
 from structlog.testing import capture_logs
 
 from providers.contract import Adapter, Colour, Create, Done, Mailbox, Outcome, Throttled, Update
+from providers.sandbox.credentials import Credentials
 from providers.sandbox.server import Sandbox
 from providers.sandbox.state import Fault
 from tests.contract.harness import connect
-from tests.unit.providers.ews_server import event, marker
+from tests.sandbox.conftest import SCHEMAS, credentials
+from tests.unit.providers.ews_server import ALICE, T, error, event, marker, response, scripted, success
 
-SCHEMAS = Path(__file__).parents[3] / "shared" / "reference" / "schemas"
+__all__ = ["credentials"]
 
 
 @pytest_asyncio.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(schemas=SCHEMAS if SCHEMAS.is_dir() else None) as running:
+async def sandbox(credentials: Credentials) -> AsyncIterator[Sandbox]:
+    """Checks by Microsoft's schemas where they are, and category lists as Outlook would."""
+    running = Sandbox(schemas=SCHEMAS if SCHEMAS.is_dir() else None)
+    running.state.credentials = credentials
+    async with running:
         yield running
         assert running.state.violations == []
 
@@ -207,9 +211,9 @@ async def test_an_update_that_changes_nothing_about_colours_asks_nothing(
     assert requests(sandbox) == {}
 
 
-@pytest.mark.parametrize("operation", ["read", "change_categories"])
+@pytest.mark.parametrize(("operation", "reads"), [("read", 1), ("change_categories", 2)])
 async def test_a_list_that_is_closed_to_us_holds_nothing_up_and_is_logged_once(
-    adapter: Adapter, mailbox: Mailbox, sandbox: Sandbox, operation: str
+    adapter: Adapter, mailbox: Mailbox, sandbox: Sandbox, operation: str, reads: int
 ) -> None:
     sandbox.state.faults.add(
         Fault(type="ews", fault="deny", operation=operation, options={"code": "ErrorAccessDenied"})
@@ -219,7 +223,7 @@ async def test_a_list_that_is_closed_to_us_holds_nothing_up_and_is_logged_once(
         outcomes += await adapter.apply(mailbox, [create(2)])
     assert [type(one) for one in outcomes] == [Done, Done]
     assert [(one["event"], one["code"]) for one in log] == [("category_list_refused", "ErrorAccessDenied")]
-    assert requests(sandbox)["GetUserConfiguration"] == 1
+    assert requests(sandbox)["GetUserConfiguration"] == reads
 
 
 async def test_a_list_that_nobody_can_read_is_left_as_it_is(
@@ -245,6 +249,25 @@ async def test_where_the_list_gives_no_answer_no_event_is_written_and_the_next_t
     (outcome,) = await adapter.apply(mailbox, [create(1)])
     assert isinstance(outcome, Done)
     assert colours(sandbox) == {"Algebra": "0"}
+
+
+async def test_a_list_that_another_worker_makes_in_the_same_moment_is_read_again() -> None:
+    theirs = base64.b64encode(THEIRS.format(colour=8).replace("ALGEBRA", "Physics").encode()).decode()
+    there = response(
+        "GetUserConfiguration",
+        success(payload=f"<m:UserConfiguration><t:XmlData>{theirs}</t:XmlData></m:UserConfiguration>"),
+    )
+    async with scripted(
+        response("GetUserConfiguration", error("ErrorItemNotFound")),
+        response("CreateUserConfiguration", error("ErrorItemSave")),
+        there,
+        response("UpdateUserConfiguration", success()),
+        response("CreateItem", success("id-1", "v1")),
+    ) as (adapter, endpoint):
+        await adapter.apply(ALICE, [create(1)])
+
+    saved = etree.fromstring(base64.b64decode(endpoint.requests[3].findtext(f".//{T}XmlData") or ""))
+    assert [(one.get("name"), one.get("color")) for one in saved] == [("Physics", "8"), ("Algebra", "0")]
 
 
 async def test_an_update_of_nothing_but_a_colour_is_not_done_before_the_colour_is(
