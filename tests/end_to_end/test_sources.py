@@ -76,12 +76,12 @@ async def run(rooster: Installation, **form: Any) -> dict[str, Any]:
     """A run from its beginning to its end."""
     begun = await rooster.api("POST", "/v1/sync-job-run", 201, json=form)
 
-    async def ended() -> Any:
-        found = await rooster.api("GET", f"/v1/sync-job-run/{begun['id']}")
-        return found if found["state"] not in ("queued", "running") else None
-
-    found: dict[str, Any] = await rooster.until(ended, seconds=120)
-    return found
+    async with asyncio.timeout(240):
+        while True:
+            found: dict[str, Any] = await rooster.api("GET", f"/v1/sync-job-run/{begun['id']}")
+            if found["state"] not in ("queued", "running"):
+                return found
+            await asyncio.sleep(0.2)
 
 
 def type_of(number: int) -> str:
