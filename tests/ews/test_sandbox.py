@@ -33,8 +33,10 @@ __all__ = ["credentials", "sandbox"]
 CREATES = [Create(event=event(i), marker=marker(i)) for i in range(4)]
 
 
-@pytest.fixture
-async def adapter(sandbox: Sandbox, clock: SettableClock) -> AsyncIterator[Adapter]:
+@pytest.fixture(params=["impersonation"])
+async def adapter(
+    sandbox: Sandbox, clock: SettableClock, request: pytest.FixtureRequest
+) -> AsyncIterator[Adapter]:
     known = sandbox.state.credentials
     adapter = await connect(
         EwsSettings(
@@ -42,6 +44,7 @@ async def adapter(sandbox: Sandbox, clock: SettableClock) -> AsyncIterator[Adapt
             username=known.ews_username,
             password=known.ews_password,
             ca_file=str(sandbox.ca_file),
+            access_type=request.param,
         ),
         clock,
     )
@@ -204,6 +207,26 @@ async def test_a_page_that_lacks_events_is_noticed(adapter: Adapter, alice: Mail
 
     assert found == [create.marker for create in CREATES]
     assert requests(sandbox)["FindItem"] == 2
+
+
+@pytest.mark.parametrize("adapter", ["impersonation", "delegate"], indirect=True)
+async def test_a_delegate_too_has_calendars_colours_and_changes(
+    adapter: Adapter, alice: Mailbox, sandbox: Sandbox
+):
+    made = await adapter.make_calendar(alice, "uni.example", "Timetable")
+    there = Mailbox(address=alice.address, identity=alice.identity, calendar=made.id)
+    coloured = event(1, categories=("Algebra",), colours={"Algebra": "red"})
+    outcomes = await adapter.apply(there, [Create(event=coloured, marker=marker(1))])
+    *_, page = [page async for page in adapter.changes(there, "uni.example", None)]
+
+    assert [one.id for one in page.events] == [id_of(outcomes[0])]
+    assert made in await adapter.calendars(alice, "uni.example")
+    assert requests(sandbox)["CreateUserConfiguration"] == 1
+    await adapter.apply(there, [Delete(id=id_of(outcomes[0]), version=None)])
+    assert [one.removed async for one in adapter.changes(there, "uni.example", page.state)] == [
+        (id_of(outcomes[0]),)
+    ]
+    assert await adapter.remove_calendar(there, "uni.example")
 
 
 async def read_all(adapter: Adapter, mailbox: Mailbox, how: str) -> list[UUID]:

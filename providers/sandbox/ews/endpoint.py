@@ -150,12 +150,14 @@ def _mailbox_address(asking: Caller, body: etree._Element) -> str | None:
     if asking.impersonated is not None:
         return asking.impersonated.address
     address = body.findtext(f".//{{{TYPES}}}DistinguishedFolderId/{{{TYPES}}}Mailbox/{{{TYPES}}}EmailAddress")
-    item_id = body.find(f".//{{{TYPES}}}ItemId")
-    if address is None and item_id is not None:
-        try:
+    item_id, folder_id = (body.find(f".//{{{TYPES}}}{name}") for name in ("ItemId", "FolderId"))
+    try:
+        if address is None and item_id is not None:
             address = identifiers.read_item_id(item_id.get("Id") or "")
-        except ResponseError:
-            return None  # the operation will say what is wrong with the id
+        elif address is None and folder_id is not None:
+            address = identifiers.read_folder_id(folder_id.get("Id") or "")[0]
+    except ResponseError:
+        return None  # the operation will say what is wrong with the id
     mailbox = asking.state.mailbox("ews", address) if address else None
     return address if mailbox is None else mailbox.address
 

@@ -8,6 +8,7 @@ import pytest
 from lxml import etree
 
 from providers.sandbox.ews.faults import MAX_CONNECTIONS
+from providers.sandbox.ews.identifiers import folder_id
 from providers.sandbox.state import Fault
 from tests.sandbox.ews.soap import ALICE, CALENDAR, Answer, E, Exchange, impersonating, lecture
 
@@ -151,6 +152,9 @@ async def test_a_fault_of_one_mailbox_meets_a_delegates_ids(exchange: Exchange) 
     play(exchange, "unavailable", mailbox=ALICE)
     assert (await exchange.get(other[0], header="")).codes == ["NoError"]
     assert (await exchange.get(made[0], header="")).status == 503
+    for address, status in ((ALICE, 503), (BOB, 200)):
+        folder = f'<t:FolderId Id="{folder_id(address, "calendar")}"/>'
+        assert (await exchange.find(folder=folder, header="")).status == status
 
 
 async def test_one_item_is_refused_with_any_code(exchange: Exchange) -> None:
