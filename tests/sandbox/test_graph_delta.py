@@ -158,8 +158,14 @@ async def test_a_state_that_is_too_old_is_gone(
     assert await graph.refused("GET", link) == (410, "SyncStateNotFound")
     _, fresh, _ = await round_of(graph, DELTA, **YEAR)
     assert (await round_of(graph, fresh))[0] == []
-    await control.fault(type="o365", operation="read", fault="expired_state", times=1)
+    await control.fault(type="o365", operation="read", fault="expired_state", times=4)
     assert await graph.refused("GET", fresh) == (410, "SyncStateNotFound")
+    # Who shows no state has none that is too old.
+    await graph.ok("GET", EVENTS)
+    await graph.ok("GET", DELTA, **YEAR)
+    assert await graph.refused("GET", fresh) == (410, "SyncStateNotFound")
+    await control.fault(type="o365", operation="read", fault="expired_state", times=1)
+    await graph.ok("GET", EVENTS)  # asks for no changes since a state
 
 
 async def test_the_function_has_a_long_name_too(graph: Graph) -> None:

@@ -21,7 +21,7 @@ from providers.sandbox.graph.paths import Target
 from providers.sandbox.graph.schema import Schema
 from providers.sandbox.state import Native, SandboxMailbox
 
-__all__ = ["Delta"]
+__all__ = ["Delta", "goes_on"]
 
 DEFAULT_PAGE = 10
 LARGEST_PAGE = 1000
@@ -54,11 +54,7 @@ class Delta:
         """One page of a round. Raises ``GraphError``: 410 if what the link goes on from is forgotten."""
         only(call.method, "GET")
         calendar = named_calendar(mailbox, target)
-        options = {
-            name.casefold(): value
-            for name, value in parse_qsl(call.url.partition("?")[2], keep_blank_values=True)
-        }
-        token = self._token(mailbox, calendar, options)
+        token = self._token(mailbox, calendar, _options(call))
         changes = _changes(mailbox, token)
         preferred = preferences(call).get("odata.maxpagesize", "")
         size = min(int(preferred), LARGEST_PAGE) if preferred.isdecimal() and int(preferred) else DEFAULT_PAGE
@@ -88,7 +84,7 @@ class Delta:
         return Answer(status=200, body={**body, **link, "value": value}, headers=applied(call))
 
     def _token(self, mailbox: SandboxMailbox, calendar: str | None, options: dict[str, str]) -> _Token:
-        given = options.get("$skiptoken") or options.get("$deltatoken")
+        given = _given(options)
         if given is None:
             if used := [name for name in UNSUPPORTED if name in options]:
                 raise GraphError(
@@ -121,6 +117,22 @@ class Delta:
     def _link(self, call: Call, name: str, token: _Token) -> str:
         text = urlsafe_b64encode(msgspec.json.encode(token)).decode()
         return f"{self._base_url()}/v1.0{call.path}?{name}={text}"
+
+
+def goes_on(call: Call) -> bool:
+    """Whether the request goes on from a state, by a link."""
+    return _given(_options(call)) is not None
+
+
+def _options(call: Call) -> dict[str, str]:
+    """The query options, by their names without case."""
+    query = call.url.partition("?")[2]
+    return {name.casefold(): value for name, value in parse_qsl(query, keep_blank_values=True)}
+
+
+def _given(options: dict[str, str]) -> str | None:
+    """The token of a link."""
+    return options.get("$skiptoken") or options.get("$deltatoken")
 
 
 def _changes(mailbox: SandboxMailbox, token: _Token) -> list[tuple[int, str]]:

@@ -1,5 +1,6 @@
 """Carries out one Graph request, whether it came alone or inside a batch."""
 
+import re
 from collections.abc import Callable
 
 import msgspec
@@ -25,6 +26,9 @@ from providers.sandbox.graph.schema import Schema
 from providers.sandbox.state import Fault, SandboxMailbox, State
 
 __all__ = ["Service"]
+
+GOES_ON = re.compile(r"(?:\$|%24)(?:delta|skip)token=", re.IGNORECASE)
+"""A request that goes on from what the client knows of earlier changes."""
 
 
 class Service:
@@ -68,7 +72,9 @@ class Service:
             case "gone":
                 raise self._gone(call, str(fault.options.get("what", "")))
             case "expired_state":
-                raise sync_state_not_found()
+                if GOES_ON.search(call.url):
+                    raise sync_state_not_found()
+                return self._carry_out(call)
             case "slow":
                 await self._state.sleep(float(fault.options.get("delay", 5)))
                 return self._carry_out(call)
