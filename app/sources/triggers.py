@@ -45,6 +45,8 @@ class TriggerForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """IANA name of the zone that the expression is read in; by default the configured one."""
     args: dict[str, Json] = msgspec.field(default_factory=dict)
     error_handling: ErrorHandling = "ignore"
+    ignore_previous_run: bool = False
+    """Its runs read everything, not only what has changed."""
     enabled: bool = True
 
 
@@ -58,6 +60,7 @@ class CronTrigger(msgspec.Struct, frozen=True, kw_only=True):
     time_zone: str
     args: dict[str, Json]
     error_handling: ErrorHandling
+    ignore_previous_run: bool
     enabled: bool
     next_run: datetime | None
     """Null: it is not enabled."""
@@ -170,6 +173,7 @@ async def _fire(
         integrated_account_id=trigger.integrated_account_id,
         args=trigger.args,
         error_handling=trigger.error_handling,
+        ignore_previous_run=trigger.ignore_previous_run,
     )
     try:
         job = await check_connection(connection, form.sync_job_id, form.integrated_account_id)
@@ -206,6 +210,7 @@ def _columns(form: TriggerForm, now: datetime) -> tuple[Json, ...]:
         form.time_zone,
         encode(form.args),
         form.error_handling,
+        form.ignore_previous_run,
         form.enabled,
         due,
     )
@@ -220,6 +225,7 @@ def _trigger(row: Record) -> CronTrigger:
         time_zone=row["time_zone"],
         args=msgspec.json.decode(row["args"]),
         error_handling=row["error_handling"],
+        ignore_previous_run=row["ignore_previous_run"],
         enabled=row["enabled"],
         next_run=row["next_run"],
         last_run_id=row["last_run_id"],

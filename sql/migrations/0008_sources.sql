@@ -37,6 +37,7 @@ CREATE TABLE sync_job_cron_triggers (
     time_zone text NOT NULL,                     -- IANA
     args json NOT NULL,
     error_handling text NOT NULL,
+    ignore_previous_run boolean NOT NULL,
     enabled boolean NOT NULL,
     next_run timestamptz,                        -- null: disabled
     last_run_id uuid,                            -- no reference: runs are forgotten earlier

@@ -72,10 +72,10 @@ DELETE FROM source_validators WHERE sync_job_id = $1 OR integrated_account_id = 
 -- name: create_trigger
 -- A new cron trigger.
 INSERT INTO sync_job_cron_triggers (
-    id, sync_job_id, integrated_account_id, cron_expression, time_zone, args, error_handling, enabled, next_run,
-    created_at, updated_at
+    id, sync_job_id, integrated_account_id, cron_expression, time_zone, args, error_handling, ignore_previous_run,
+    enabled, next_run, created_at, updated_at
 )
-VALUES ($1, $2, $3, $4, $5, $6::json, $7, $8, $9, $10, $10)
+VALUES ($1, $2, $3, $4, $5, $6::json, $7, $8, $9, $10, $11, $11)
 RETURNING *;
 
 -- name: triggers
@@ -91,10 +91,10 @@ SELECT * FROM sync_job_cron_triggers WHERE id = $1;
 SELECT * FROM sync_job_cron_triggers WHERE id = $1 FOR UPDATE;
 
 -- name: change_trigger
--- Cron trigger $1 as it is from $8 on.
+-- Cron trigger $1 as it is from $9 on.
 UPDATE sync_job_cron_triggers
-SET cron_expression = $2, time_zone = $3, args = $4::json, error_handling = $5, enabled = $6, next_run = $7,
-    last_problem = NULL, updated_at = $8
+SET cron_expression = $2, time_zone = $3, args = $4::json, error_handling = $5, ignore_previous_run = $6, enabled = $7,
+    next_run = $8, last_problem = NULL, updated_at = $9
 WHERE id = $1
 RETURNING *;
 

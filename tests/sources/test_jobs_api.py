@@ -1,6 +1,8 @@
 """``/api/v1/sync-job``: kept as it was given, and refused where it could not be run."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -227,6 +229,9 @@ async def test_everything_that_is_wrong_is_said_at_once(client: Client) -> None:
 
 
 async def test_the_examples_of_the_documentation_are_accepted(pool: Pool, clock: SettableClock) -> None:
+    text = Path(__file__).parents[2].joinpath("docs", "sync-jobs.md").read_text(encoding="utf-8")
+    [shown] = re.findall(r"^```json job\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    await jobs.create(pool, json.loads(shown), INTEGRATIONS, clock())
     await jobs.create(pool, sync_jobs.EXAMPLE, INTEGRATIONS, clock())
     await accounts.create(pool, Vault(bytes(32)), integrated_accounts.EXAMPLE, INTEGRATIONS, clock())
 

@@ -46,6 +46,7 @@ async def test_a_trigger_shows_its_next_run(client: Client, ids: dict[str, str])
         "time_zone": "Europe/Amsterdam",
         "args": {"users": []},
         "error_handling": "ignore",
+        "ignore_previous_run": False,
         "enabled": True,
         "next_run": "2026-09-02T03:30:00Z",
         "last_run_id": None,
@@ -118,14 +119,16 @@ class TestFiring:
     async def test_when_its_time_comes_it_makes_a_run(
         self, client: Client, ids: dict[str, str], world: World
     ) -> None:
-        made = await create(client, ids, args={"users": ["alice"]}, error_handling="batch")
+        body = {"args": {"users": ["alice"]}, "error_handling": "batch", "ignore_previous_run": True}
+        made = await create(client, ids, **body)
         world.clock.set(datetime(2026, 9, 2, 3, 29, 59, tzinfo=UTC))
         await world.runner().run_until_idle()
         assert await all_runs(world) == []
         world.clock.advance(seconds=1)
         await world.runner().run_until_idle()
         [run] = await all_runs(world)
-        assert (run.state, run.args, run.error_handling) == ("done", {"users": ["alice"]}, "batch")
+        assert run.state == "done"
+        assert {name: getattr(run, name) for name in body} == body
         trigger = (await client.get(f"{PATH}/{made['id']}")).json()
         assert (trigger["last_run_id"], trigger["last_problem"]) == (str(run.id), None)
         assert trigger["next_run"] == "2026-09-03T03:30:00Z"
@@ -133,11 +136,13 @@ class TestFiring:
     async def test_missed_times_are_not_piled_up(
         self, client: Client, ids: dict[str, str], world: World
     ) -> None:
-        await create(client, ids)
+        made = await create(client, ids)
         world.clock.advance(days=10)
         await world.runner().run_until_idle()
         await world.runner().run_until_idle()
         assert len(await all_runs(world)) == 1
+        trigger = (await client.get(f"{PATH}/{made['id']}")).json()
+        assert (trigger["last_problem"], trigger["next_run"]) == (None, "2026-09-12T03:30:00Z")
 
     async def test_not_while_a_run_of_the_job_and_account_has_not_ended(
         self, client: Client, ids: dict[str, str], world: World
