@@ -218,6 +218,16 @@ async def test_what_could_not_be_run_is_refused_by_its_place(
     assert (await client.get(PATH)).json()["sync_jobs"] == []
 
 
+async def test_a_schema_reaches_nowhere_else(client: Client, tmp_path: Path) -> None:
+    file = tmp_path / "schema.json"
+    file.write_text('{"type": "string"}')
+    for uri in (file.as_uri(), "https://json.schemastore.org/package.json"):
+        body = job(args_schema={"properties": {"a": {"$ref": uri}}})
+        [problem] = (await client.post(PATH, json=body)).json()["problems"]
+        assert problem["field"] == "args_schema"
+        assert "Retrieval is disabled" in problem["detail"]
+
+
 async def test_everything_that_is_wrong_is_said_at_once(client: Client) -> None:
     body = job(resource("a", depends_on="x", query={"q": "{{y}}"}), args_schema={"type": "array"})
     problems = (await client.post(PATH, json=body)).json()["problems"]
