@@ -12,12 +12,11 @@ from app.database.queries import query
 from app.database.types import Pool
 from app.provisioning.synchronizations import MAX_ID, known_id, not_found
 from app.provisioning.text import is_text, is_username
+from app.provisioning.told import moment, told_of_mailbox, told_of_timetable, told_of_tries
 
 __all__ = ["EventHistory", "Refusal", "Removal", "Try", "Waiting", "explain", "of_user", "owner"]
 
 MAX_TRIES = 100
-MAX_TOLD = 10
-"""How many operations the sentences tell of; the data has up to 100."""
 
 MAX_UID = 2_000
 """Characters of the longest uid that can be configured."""
@@ -28,17 +27,6 @@ WAITING = {
     "PERMISSION_DENIED": "no_access",
     "MAILBOX_NOT_FOUND": "mailbox_not_found",
 }
-
-
-LEFT_OUT = {
-    "selection.includeCategories": "none of its categories is among those that are included",
-    "selection.excludeCategories": "one of its categories is excluded",
-    "selection.includeTitles": "its title matches none of the patterns that are included",
-    "selection.excludeTitles": "its title matches a pattern that is excluded",
-    "selection.daysAhead": "it is outside the window, further ahead than events are put into the mailbox",
-    "selection.daysBack": "it is outside the window, longer ago than events are put into the mailbox",
-}
-"""Why a preference keeps an event out of the mailbox."""
 
 
 class Try(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -109,6 +97,10 @@ class EventHistory(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     wanted: bool
     left_out_by: str | None
     """The preference (``section.key``) that keeps an event of the timetable out of the mailbox."""
+    left_out_level: str | None
+    """The level at which that preference is set, or ``default``; null where it is set no longer."""
+    left_out_owner: str | None
+    """Whose value at that level it is; null for the default."""
     calendar: str | None
     """The calendar that it is in or is put into, by the name that it was made with; null: the default one."""
     wanted_since: datetime | None
@@ -166,13 +158,15 @@ async def explain(pool: Pool, id: int, uid: str, limits: TimetableSettings, cloc
         uid=uid.encode("utf-8", "replace").decode(),
         status=status,
         explanation=[
-            *_told_of_timetable(facts, limits),
-            *_told_of_mailbox(facts, status, removed),
-            *_told_of_tries(tries),
+            *told_of_timetable(facts, limits),
+            *told_of_mailbox(facts, status, removed),
+            *told_of_tries(tries),
             *([] if waiting is None else [waiting.reason]),
         ],
         wanted=_wanted(facts),
         left_out_by=facts["left_out_by"],
+        left_out_level=facts["left_out_level"],
+        left_out_owner=facts["left_out_owner"],
         calendar=facts["calendar"],
         wanted_since=facts["wanted_since"],
         changed_at=facts["changed_at"],
@@ -250,132 +244,32 @@ def _waiting(facts: Record, now: datetime) -> Waiting:
         return Waiting(code="held", reason=f"The synchronization is held. {error or ''}".strip())
     if facts["retry_at"] is not None and facts["retry_at"] > now:
         at = facts["retry_at"]
-        return Waiting(code="retry", reason=f"It is tried again at {_moment(at)}.", until=at)
+        return Waiting(code="retry", reason=f"It is tried again at {moment(at)}.", until=at)
     if facts["running"]:
         return Waiting(code="running", reason="A worker is at work in the mailbox now.")
     code = WAITING.get(facts["status"])
     if code is not None and facts["failing_since"] is not None:
         since = facts["failing_since"]
         then = (
-            f"The next try is at {_moment(due_at)}."
+            f"The next try is at {moment(due_at)}."
             if due_at and due_at > now
             else "A worker tries again as soon as one is free."
         )
         return Waiting(
             code=code,
-            reason=f"Since {_moment(since)} it cannot be written: {error or facts['status']} {then}",
+            reason=f"Since {moment(since)} it cannot be written: {error or facts['status']} {then}",
             since=since,
             until=due_at,
         )
     if facts["sent_at"] is not None:
         return Waiting(
             code="answer",
-            reason=f"It was sent at {_moment(facts['sent_at'])}, and what came of it is not known yet.",
+            reason=f"It was sent at {moment(facts['sent_at'])}, and what came of it is not known yet.",
             since=facts["sent_at"],
             until=due_at,
         )
     if due_at is None:
         return Waiting(code="worker", reason="It waits for the next run, which nobody has asked for yet.")
     reason = "It waits for a worker" if due_at <= now else "The next run over the mailbox is"
-    return Waiting(code="worker", reason=f"{reason} {'since' if due_at <= now else 'at'} {_moment(due_at)}.",
+    return Waiting(code="worker", reason=f"{reason} {'since' if due_at <= now else 'at'} {moment(due_at)}.",
                    until=due_at)  # fmt: skip
-
-
-def _told_of_timetable(facts: Record, limits: TimetableSettings) -> list[str]:
-    told = []
-    if facts["in_timetable"]:
-        since = _moment(facts["wanted_since"]) if facts["wanted_since"] else "before this was kept"
-        changed = facts["changed_at"]
-        if facts["cancelled"]:
-            at = f" (as published at {_moment(changed)})" if changed else ""
-            told.append(f"The timetable says that it is cancelled{at}: it is not put into a mailbox.")
-        elif changed and changed != facts["wanted_since"]:
-            told.append(f"It is wanted since {since}, and was last changed at {_moment(changed)}.")
-        else:
-            told.append(f"It is wanted since {since}.")
-        if facts["left_out_by"] is not None and not facts["cancelled"]:
-            preference = facts["left_out_by"]
-            told.append(f"It is filtered by the preference {preference}: {LEFT_OUT[preference]}.")
-    elif not facts["user_exists"]:
-        told.append("Its user was deleted, timetable included: nothing is wanted any more.")
-    elif facts["timetable_revision"] is None:
-        told.append("It is not wanted: no timetable of its user was published yet.")
-    else:
-        at = facts["timetable_changed_at"]
-        published = f" at {_moment(at)}" if at else ""
-        told.append(
-            "It is not wanted: no event with this uid is in the timetable as last published"
-            f"{published} (revision {facts['timetable_revision']}). Of a recurring event in iCalendar,"
-            f" occurrences outside the window ({limits.window_days_back} days back to"
-            f" {limits.window_days_ahead} ahead) are not taken."
-        )
-    if facts["unlinked_at"] is not None:
-        run = f" by run {facts['unlink_run']}" if facts["unlink_run"] is not None else ""
-        told.append(
-            f"The synchronization was ended at {_moment(facts['unlinked_at'])}{run}: it writes nothing now."
-        )
-    return told
-
-
-def _told_of_mailbox(facts: Record, status: str, removed: Removal | None) -> list[str]:
-    told = []
-    if facts["remote_id"] is not None:
-        pushed = f", last written at {_moment(facts['pushed_at'])}" if facts["pushed_at"] else ""
-        calendar = f", in the calendar {facts['calendar']}," if facts["calendar"] else ""
-        told.append(f"It is in the mailbox{calendar} with the id {facts['remote_id']}{pushed}.")
-        if facts["drift"] is not None:
-            done = "deleted" if facts["drift"] == "missing" else "changed"
-            told.append(f"But when the mailbox was last read, somebody else had {done} it there.")
-        if facts["ledger_synchronization"] != facts["id"]:
-            told.append(f"Synchronization {facts['ledger_synchronization']} of the same user looks after it.")
-        if status == "present":
-            told.append("It is there as published.")
-        elif status == "waiting":
-            told.append("What was published since is still to be written.")
-        elif status == "left_behind":
-            told.append("The unlinking left it there; a CLEANUP takes it out.")
-        elif status == "removing" and facts["deleting_run"] is not None:
-            told.append(f"Run {facts['deleting_run']}, an unlinking, is to take it out.")
-        elif status == "removing":
-            told.append("It is to be taken out, since it is not wanted any more.")
-    elif removed is not None:
-        by = f"run {removed.run}, an unlinking" if removed.run is not None else "the timetable"
-        told.append(f"It was taken out of the mailbox at {_moment(removed.at)}, by {by}.")
-        if status == "waiting":
-            told.append("It is wanted again, and not in the mailbox yet.")
-    elif status == "waiting":
-        told.append("It is not in the mailbox yet.")
-    elif status != "refused":
-        told.append("It is not in the mailbox, and as far as is known never was.")
-    if status == "refused":
-        told.append("The provider refuses it. It is not tried again before it changes in the timetable.")
-    return told
-
-
-DONE = {"create": "It was created", "update": "It was updated", "delete": "It was deleted"}
-ASKED = {"create": "Creating it", "update": "Updating it", "delete": "Deleting it"}
-
-
-def _told_of_tries(tries: Sequence[Try]) -> list[str]:
-    """What was tried, the oldest first."""
-    told = []
-    for one in reversed(tries[:MAX_TOLD]):
-        when = f"at {_moment(one.at)}"
-        if one.times > 1:
-            when = f"{one.times} times from {_moment(one.first_at)} to {_moment(one.at)}"
-        if one.outcome == "done":
-            id = f" with the id {one.remote_id}" if one.remote_id and one.operation == "create" else ""
-            reason = f" {one.reason}" if one.reason else ""
-            told.append(f"{DONE[one.operation]} {when}{id}.{reason}")
-        elif one.operation == "read":
-            told.append(f"The calendar was read {when}. {one.reason or ''}".strip())
-        else:
-            code = f" ({one.code})" if one.code else ""
-            told.append(
-                f"{ASKED[one.operation]} was tried {when}: {one.outcome}{code}. {one.reason or ''}".strip()
-            )
-    return told
-
-
-def _moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"

@@ -47,7 +47,7 @@ SELECT count(*) FROM pruned;
 -- name: facts
 -- All that is known at $3 of event $2 of synchronization $1, current or not. Its ledger row may belong to another
 -- synchronization of the same user and mailbox, which has adopted the event. left_out_by is the preference that keeps an
--- event of the timetable out of the mailbox.
+-- event of the timetable out of the mailbox; left_out_level and left_out_owner say where it is set.
 SELECT
     s.id, s.username, s.type, s.enabled, s.held, s.status, s.last_error, s.failing_since, s.unlinked_at,
     m.due_at, m.owner IS NOT NULL AND m.lease_until > clock_timestamp() AS running,
@@ -56,13 +56,9 @@ SELECT
     l.synchronization_id AS ledger_synchronization, l.state, l.remote_id, l.starts_at, l.ends_at, l.pushed_at,
     l.sent_at, l.retry_at, l.error_code, l.error, l.drift,
     l.content_hash = coalesce(e.content_hash, t.content_hash) AS as_wanted,
-    CASE
-        WHEN e.left_out_by IS NOT NULL THEN e.left_out_by
-        WHEN t.starts_at > $3::timestamptz + (s.preferences ->> 'selection.daysAhead')::float8 * interval '1 day'
-            THEN 'selection.daysAhead'
-        WHEN l.uid IS NULL AND t.ends_at < $3::timestamptz - (s.preferences ->> 'selection.daysBack')::float8 * interval '1 day'
-            THEN 'selection.daysBack'
-    END AS left_out_by,
+    p.left_out_by,
+    coalesce(v.level::text, CASE WHEN d.default_value IS NOT NULL THEN 'default' END) AS left_out_level,
+    v.owner AS left_out_owner,
     c.name AS calendar,
     deleting.run_id AS deleting_run,
     (
@@ -82,6 +78,17 @@ LEFT JOIN LATERAL (
 ) AS l ON true
 LEFT JOIN calendars AS c ON c.id = l.calendar_id
 LEFT JOIN unlinks AS deleting ON deleting.id = l.unlink_id
+CROSS JOIN LATERAL (
+    SELECT CASE
+        WHEN e.left_out_by IS NOT NULL THEN e.left_out_by
+        WHEN t.starts_at > $3::timestamptz + (s.preferences ->> 'selection.daysAhead')::float8 * interval '1 day'
+            THEN 'selection.daysAhead'
+        WHEN l.uid IS NULL AND t.ends_at < $3::timestamptz - (s.preferences ->> 'selection.daysBack')::float8 * interval '1 day'
+            THEN 'selection.daysBack'
+    END AS left_out_by
+) AS p
+LEFT JOIN preference_descriptions AS d ON d.is_builtin AND d.section || '.' || d.key = p.left_out_by
+LEFT JOIN LATERAL closest_values(ARRAY[s.id], NULL) AS v ON v.description_id = d.id
 WHERE s.id = $1;
 
 -- name: tries

@@ -42,6 +42,8 @@ class TestHistory:
             ],
             "wanted": True,
             "leftOutBy": None,
+            "leftOutLevel": None,
+            "leftOutOwner": None,
             "calendar": None,
             "wantedSince": "2026-09-01T08:00:00Z",
             "changedAt": "2026-09-01T08:00:00Z",
@@ -92,6 +94,51 @@ class TestHistory:
         assert (answer.status_code, answer.json()["status"]) == (200, "unlinked")
         headers = {"apiToken": tokens["frontend"], "requestedAuth": "bob"}
         assert (await client.get(path, headers=headers)).status_code == 403
+
+
+class TestWhatLeavesItOut:
+    """Which preference it is, and where that is set."""
+
+    PREFERENCE = "selection/daysAhead"
+    LEVELS = (
+        ("installation", "default", "(set for the installation)"),
+        ("type", "ews", "(set for the type ews)"),
+        ("role", "ROLE_STUDENT", "(set for the role ROLE_STUDENT)"),
+        ("user", "alice", "(set for the user alice)"),
+        ("synchronization", "{id}", "(set for this synchronization)"),
+    )
+
+    async def told(self, client: Client, id: int) -> tuple[str, str, str, str]:
+        """Preference, level and owner, and the sentence that tells of them."""
+        found = (await client.get(f"/api/v1/synchronizations/{id}/events/a")).json()
+        assert found["status"] == "left_out"
+        return (
+            found["leftOutBy"],
+            found["leftOutLevel"],
+            found["leftOutOwner"],
+            next(told for told in found["explanation"] if "filtered" in told),
+        )
+
+    async def test_at_the_level_that_wins(self, client: Client, id: int) -> None:
+        await client.put("/api/v0/users/alice", json={"roles": ["ROLE_STUDENT"]})
+        await publish(client, "a")
+        for level, owner, phrase in self.LEVELS:
+            owner = owner.format(id=id)
+            path = f"/api/v1/preferences/{level}/{owner}/{self.PREFERENCE}"
+            assert (await client.put(path, json={"value": 0})).status_code == 201
+            preference, *where, sentence = await self.told(client, id)
+            assert (preference, where) == ("selection.daysAhead", [level, owner])
+            assert f"the preference selection.daysAhead {phrase}: it is outside the window" in sentence
+
+    async def test_by_its_default(self, client: Client, id: int) -> None:
+        await publish(client, "a")
+        listed = (await client.get("/api/v1/preference-descriptions")).json()["preferenceDescriptions"]
+        [description] = [one for one in listed if one["key"] == "daysAhead"]
+        path = f"/api/v1/preference-descriptions/{description['prefDescId']}"
+        assert (await client.patch(path, json={"default": 0})).status_code == 200
+        preference, *where, sentence = await self.told(client, id)
+        assert (preference, where) == ("selection.daysAhead", ["default", None])
+        assert "(its default)" in sentence
 
 
 class TestDue:

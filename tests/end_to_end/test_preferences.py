@@ -172,6 +172,7 @@ async def test_which_events_there_are(
     out = next(iter({"past", "near", "far"} - expected))
     history = await person.rooster.api("GET", f"/v1/synchronizations/{person.id}/events/{out}")
     assert (history["status"], history["leftOutBy"]) == ("left_out", preference)
+    assert (history["leftOutLevel"], history["leftOutOwner"]) == ("user", person.name)
     await person.prefer_no_more(preference)
     assert set(await person.held()) == {"past", "near", "far"}
 

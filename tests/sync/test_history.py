@@ -294,7 +294,13 @@ async def test_of_one_that_a_preference_leaves_out(world: World, preference: str
     await world.work()
     found = await history(world, synchronization, "a")
     assert (found.status, found.wanted, found.left_out_by) == ("left_out", False, preference)
-    assert told(found, f"filtered by the preference {preference}", "was taken out of the mailbox at")
+    assert told(
+        found,
+        "It is in the timetable since",
+        f"filtered by the preference {preference}: ",
+        "It was taken out of the mailbox at",
+        "since it was not wanted any more",
+    )
     assert (await synchronizations.details(world.pool, synchronization, world.clock())).backlog == 0
     await world.prefer(synchronization, {})
     await world.work()
