@@ -138,7 +138,6 @@ async def change(
             now,
         )
         assert row is not None
-        await connection.execute(query("sources.forget_validators"), None, id)
         return _account(row)
 
 

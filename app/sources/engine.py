@@ -156,7 +156,7 @@ class Reading:
                 self._clock,
                 resource.resource,
                 self._rate_limited,
-                may_recall=leaf and users is not None and not self._run.ignore_previous_run,
+                users if leaf and not self._run.ignore_previous_run else None,
             )
             try:
                 flawless = await self._pages(resource, request, users, parents, context)
@@ -165,8 +165,8 @@ class Reading:
                     raise ReadFailed(f"{error.message} It was asked {MAX_TRIES} times.") from None
                 await context.rest(error.until)
             else:
-                if flawless and context.remembered:
-                    await self._staging.remember(resource.resource, context.remembered)
+                if flawless and users is not None and context.remembered:
+                    await self._staging.remember(resource.resource, users, context.remembered)
                 return
 
     async def _pages(
@@ -193,9 +193,11 @@ class Reading:
                     return flawless
                 self._counts.pages += 1
                 if page.unchanged:
-                    if users is None or resource.resource in self._children:
+                    if users is None or context.recalled is None:
                         raise ReadFailed("It answered that nothing has changed, and was not asked that.")
-                    self._counts.records += await self._staging.keep(resource.resource, users)
+                    self._counts.records += await self._staging.keep(
+                        resource.resource, users, context.recalled
+                    )
                 records, errors = usable(page, context)
                 self._counts.records += len(records)
                 if errors:

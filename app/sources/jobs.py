@@ -108,7 +108,6 @@ async def change(
         check_definition(definition, integrations)
         row = await connection.fetchrow(query("sources.change_job"), id, *_columns(definition), now)
         assert row is not None
-        await connection.execute(query("sources.forget_validators"), id, None)
         return job_of(row)
 
 

@@ -1,7 +1,7 @@
 """One request of a run: what it is given of the run, and which of its records can be used."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -11,7 +11,7 @@ from app.config import Config
 from app.provisioning.text import is_text, is_username
 from app.sources.contract import Page, ReadFailed, Record, RecordError
 from app.sources.reading import encode, utc
-from app.sources.staging import Staging
+from app.sources.staging import Recalled, Staging
 from app.timetables.event import Problems, check_events
 from app.timetables.publish import tell
 
@@ -23,7 +23,10 @@ LONGEST_NAP = 1.0
 
 
 class RequestContext:
-    """``contract.Context`` for one request of a resource."""
+    """``contract.Context`` for one request of a resource.
+
+    ``recall_for``: the users whose timetable it reads; None: nothing is recalled.
+    """
 
     def __init__(
         self,
@@ -32,20 +35,20 @@ class RequestContext:
         clock: Clock,
         resource: str,
         rate_limited: Callable[[datetime], Awaitable[None]],
-        *,
-        may_recall: bool,
+        recall_for: Sequence[str] | None,
     ) -> None:
         self.now = staging.run.started_at
         self.timetables = config.timetables
         self.zone = config.timezone
         self.remembered: dict[str, Mapping[str, str]] = {}
         """To be kept once the request has been read to its end."""
+        self.recalled: Recalled | None = None
         self._staging = staging
         self._max_wait = config.sources.max_wait_seconds
         self._clock = clock
         self._resource = resource
         self._rate_limited = rate_limited
-        self._may_recall = may_recall
+        self._recall_for = recall_for
 
     async def rest(self, until: datetime) -> None:
         seconds = (until - self._clock()).total_seconds()
@@ -62,7 +65,10 @@ class RequestContext:
         await self._staging.progress()
 
     async def recall(self, key: str) -> Mapping[str, str] | None:
-        return await self._staging.recall(self._resource, key) if self._may_recall else None
+        if self._recall_for is None:
+            return None
+        self.recalled = await self._staging.recall(self._resource, self._recall_for, key)
+        return self.recalled and self.recalled.values
 
     async def remember(self, key: str, values: Mapping[str, str]) -> None:
         self.remembered[key] = values

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from hashlib import sha256
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -22,7 +23,7 @@ from app.sources.reading import encode, storable
 from app.sources.runs import Counts
 from app.timetables.event import encode as encode_event
 
-__all__ = ["ClaimedRun", "RunLost", "Staging", "claimed_run"]
+__all__ = ["ClaimedRun", "Recalled", "RunLost", "Staging", "claimed_run"]
 
 MAX_STORED_ERRORS = 1_000
 
@@ -46,6 +47,7 @@ class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     cancelling: bool
     """Its end was asked for, while an earlier worker had it."""
+    created_at: datetime
     started_at: datetime
 
 
@@ -63,8 +65,18 @@ def claimed_run(row: Row) -> ClaimedRun:
         confirm=row["confirm"],
         attempts=row["attempts"],
         cancelling=row["cancelling"],
+        created_at=row["created_at"],
         started_at=row["started_at"],
     )
+
+
+class Recalled(NamedTuple):
+    """What an earlier run has remembered, with the records that it has read then."""
+
+    key: str
+    values: Mapping[str, str]
+    fence: int
+    """Of that run: its records carry it."""
 
 
 class Staging:
@@ -125,12 +137,18 @@ class Staging:
                 [record.event and encode_event(record.event).decode() for record in records],
             )
 
-    async def keep(self, resource: str, usernames: Sequence[str]) -> int:
-        """Take what was stored of these users for read; how many records that are."""
+    async def keep(self, resource: str, usernames: Sequence[str], recalled: Recalled) -> int:
+        """Take what was read of these users back then for read now; how many records that is."""
         async with self.writing() as connection:
             return int(
                 await connection.fetchval(
-                    query("sources.keep_records"), *self._where, resource, self.run.fence, list(usernames)
+                    query("sources.keep_records"),
+                    *self._where,
+                    resource,
+                    self.run.fence,
+                    list(usernames),
+                    recalled.fence,
+                    _digest(recalled.key),
                 )
             )
 
@@ -160,13 +178,19 @@ class Staging:
                 [error.username and storable(error.username) for error in noted],
             )
 
-    async def recall(self, resource: str, key: str) -> Mapping[str, str] | None:
-        """What an earlier run has remembered."""
-        content = await self._pool.fetchval(query("sources.recall"), *self._where, resource, _digest(key))
-        return None if content is None else msgspec.json.decode(content, type=dict[str, str])
+    async def recall(self, resource: str, usernames: Sequence[str], key: str) -> Recalled | None:
+        """What an earlier run has remembered, if all that it has read of these users then is still stored."""
+        row = await self._pool.fetchrow(
+            query("sources.recall"), *self._where, resource, _digest(key), list(usernames)
+        )
+        if row is None:
+            return None
+        return Recalled(key, msgspec.json.decode(row["content"], type=dict[str, str]), row["seen"])
 
-    async def remember(self, resource: str, values: Mapping[str, Mapping[str, str]]) -> None:
-        """Remember for the next run, by key."""
+    async def remember(
+        self, resource: str, usernames: Sequence[str], values: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        """Remember for the next run, by key, together with what this one has read of these users."""
         async with self.writing() as connection:
             for key, content in values.items():
                 await connection.execute(
@@ -176,6 +200,8 @@ class Staging:
                     _digest(key),
                     encode(content),
                     self.run.fence,
+                    list(usernames),
+                    self.run.created_at,
                 )
 
     async def finish(

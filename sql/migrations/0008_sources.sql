@@ -129,6 +129,8 @@ CREATE TABLE source_validators (
     resource text NOT NULL,
     key bytea NOT NULL,                          -- SHA-256 of the integration's own key
     content json NOT NULL,
-    seen bigint NOT NULL,
+    seen bigint NOT NULL,                        -- the fence of the run that has last asked: that of its records, too
+    records bigint NOT NULL,                     -- how many those are
+    made_at timestamptz NOT NULL,                -- when the run was made that has read them
     PRIMARY KEY (sync_job_id, integrated_account_id, resource, key)
 );

@@ -65,10 +65,6 @@ RETURNING *;
 -- Delete integrated account $1 with everything that hangs on it.
 DELETE FROM integrated_accounts WHERE id = $1;
 
--- name: forget_validators
--- Read everything anew next time: of job $1, or of account $2.
-DELETE FROM source_validators WHERE sync_job_id = $1 OR integrated_account_id = $2;
-
 -- name: create_trigger
 -- A new cron trigger.
 INSERT INTO sync_job_cron_triggers (
@@ -275,26 +271,45 @@ ON CONFLICT (sync_job_id, integrated_account_id, username, resource, id)
 DO UPDATE SET data = excluded.data, event = excluded.event, seen = excluded.seen;
 
 -- name: keep_records
--- What resource $3 of job $1 and account $2 gave earlier for the users $5 is taken for read by the run with the
--- fence $4; gives their number.
-WITH kept AS (
+-- The records of the users $5 that resource $3 of job $1 and account $2 gave to the run with the fence $6, and what was
+-- remembered with them under the key $7, are taken for read by the run with the fence $4; gives their number.
+WITH remembered AS (
+    UPDATE source_validators SET seen = $4
+    WHERE sync_job_id = $1 AND integrated_account_id = $2 AND resource = $3 AND key = $7 AND seen = $6
+),
+kept AS (
     UPDATE source_records SET seen = $4
     WHERE sync_job_id = $1 AND integrated_account_id = $2 AND resource = $3 AND username = ANY($5::text[])
+        AND seen = $6
     RETURNING id
 )
 SELECT count(*) FROM kept;
 
 -- name: recall
--- What resource $3 of job $1 and account $2 remembers under the key $4.
-SELECT content::text FROM source_validators
-WHERE sync_job_id = $1 AND integrated_account_id = $2 AND resource = $3 AND key = $4;
+-- What resource $3 of job $1 and account $2 remembers under the key $4, and by which run. Only while job and account are
+-- what they were, and every record of the users $5 that was read then is still there as it was.
+SELECT v.content::text AS content, v.seen
+FROM source_validators AS v
+JOIN sync_jobs AS j ON j.id = v.sync_job_id
+JOIN integrated_accounts AS a ON a.id = v.integrated_account_id
+WHERE v.sync_job_id = $1 AND v.integrated_account_id = $2 AND v.resource = $3 AND v.key = $4
+    AND v.made_at >= j.updated_at AND v.made_at >= a.updated_at
+    AND v.records = (
+        SELECT count(*) FROM source_records AS r
+        WHERE r.sync_job_id = $1 AND r.integrated_account_id = $2 AND r.resource = $3
+            AND r.username = ANY($5::text[]) AND r.seen = v.seen
+    );
 
 -- name: remember
--- Resource $3 of job $1 and account $2 remembers $5 under the key $4, since the run with the fence $6.
-INSERT INTO source_validators (sync_job_id, integrated_account_id, resource, key, content, seen)
-VALUES ($1, $2, $3, $4, $5::json, $6)
-ON CONFLICT (sync_job_id, integrated_account_id, resource, key)
-DO UPDATE SET content = excluded.content, seen = excluded.seen;
+-- Resource $3 of job $1 and account $2 remembers $5 under the key $4, with the records of the users $7 that it has given
+-- to the run with the fence $6, made at $8.
+INSERT INTO source_validators
+    (sync_job_id, integrated_account_id, resource, key, content, seen, records, made_at)
+SELECT $1, $2, $3, $4, $5::json, $6, count(*), $8
+FROM source_records
+WHERE sync_job_id = $1 AND integrated_account_id = $2 AND resource = $3 AND username = ANY($7::text[]) AND seen = $6
+ON CONFLICT (sync_job_id, integrated_account_id, resource, key) DO UPDATE
+SET content = excluded.content, seen = excluded.seen, records = excluded.records, made_at = excluded.made_at;
 
 -- name: forget_remembered
 -- Forget what the run with the fence $1 has remembered: not all of it was applied.

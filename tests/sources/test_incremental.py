@@ -8,7 +8,7 @@ from app.sources import accounts, jobs, runs
 from app.sources.contract import Context, Json, Page, ReadFailed, RecordError, ResourceRequest
 from app.sources.runs import JobRun
 from app.sources.secrets import open_vault
-from tests.sources.world import Step, World, contradiction, lecture, page
+from tests.sources.world import TIMETABLE, Step, World, contradiction, lecture, page
 
 INCREMENTAL: dict[str, Json] = {
     "resource": "everything",
@@ -171,3 +171,51 @@ class TestUnchanged:
         await self.run(world, job)
         assert feed.recalled[2] != {"etag": '"2"'}
         assert await world.uids("alice") == ["a1", "a2"]
+
+    async def test_keeps_it_again_and_again(self, world: World, feed: Feed, job: Any) -> None:
+        for _ in range(3):
+            await self.run(world, job)
+        assert feed.recalled[1:] == [{"etag": '"1"'}] * 3
+        assert await world.uids("alice") == ["a1", "a2"]
+
+    @pytest.mark.parametrize("flaw", [ReadFailed("No."), ZeroDivisionError()], ids=["kept", "failed"])
+    async def test_does_not_bring_back_what_had_gone_before(
+        self, world: World, feed: Feed, flaw: Exception
+    ) -> None:
+        """A run has read that a2 is gone, and remembered the ETag, but could not take a2 out."""
+        exams = {"resource": "exams", "persist": True}
+        job = await world.job(TIMETABLE, exams), await world.account()
+        world.source.script("exams", page())
+        await self.run(world, job)
+        feed.etag, feed.page = '"2"', page(lecture("alice", "a1"))
+        world.source.script("exams", flaw)
+        await self.run(world, job)
+        assert await world.uids("alice") == ["a1", "a2"]
+        world.source.script("exams", page())
+        await self.run(world, job)
+        assert feed.recalled[-1] == {"etag": '"2"'}
+        assert await world.uids("alice") == ["a1"]
+
+    async def test_is_not_asked_where_another_run_has_read_the_user_differently(
+        self, world: World, feed: Feed, job: Any
+    ) -> None:
+        await world.pool.execute("DELETE FROM source_records WHERE id = 'a2'")
+        await self.run(world, job)
+        assert feed.recalled == [None, None]
+        assert await world.uids("alice") == ["a1", "a2"]
+
+    @pytest.mark.parametrize("changed", ["job", "account"])
+    async def test_is_not_asked_after_a_change(
+        self, world: World, feed: Feed, job: Any, changed: str
+    ) -> None:
+        world.clock.advance(minutes=1)
+        integrations = world.sources.integrations
+        if changed == "job":
+            patch: Json = {"environment_id": "new"}
+            await jobs.change(world.pool, job[0], patch, integrations, world.clock())
+        else:
+            vault = open_vault(world.config)
+            patch = {"settings": {"zone": "UTC"}}
+            await accounts.change(world.pool, vault, job[1], patch, integrations, world.clock())
+        await self.run(world, job)
+        assert feed.recalled == [None, None]

@@ -13,7 +13,7 @@ from app.sources import runs
 from app.sources.contract import Page, RecordError
 from app.sources.runner import SourceRunner
 from app.sources.runs import JobRun
-from app.sources.staging import RunLost, Staging, claimed_run
+from app.sources.staging import Recalled, RunLost, Staging, claimed_run
 from tests.sources.world import World, lecture, page, thing
 
 PATIENCE = 60
@@ -164,9 +164,9 @@ class TestFencing:
             await world.pool.fetchrow(query("sources.claim"), uuid4(), 1, world.clock(), 60.0)
         writes: list[Callable[[], Awaitable[object]]] = [
             lambda: slow.add("timetable", [lecture("alice", "late")]),
-            lambda: slow.keep("timetable", ["alice"]),
+            lambda: slow.keep("timetable", ["alice"], Recalled("key", {}, 1)),
             lambda: slow.expect(["alice"]),
-            lambda: slow.remember("timetable", {"key": {"etag": "late"}}),
+            lambda: slow.remember("timetable", ["alice"], {"key": {"etag": "late"}}),
         ]
         for write in writes:
             with pytest.raises(RunLost):
