@@ -39,6 +39,8 @@ class Reading:
         self.rests: list[datetime] = []
         self.pauses: list[float] = []
         self.memory: dict[str, Mapping[str, str]] = {}
+        """What the last complete request has asked to remember."""
+        self._remembered: dict[str, Mapping[str, str]] = {}
         self.fetcher = Fetcher(SETTINGS, None)
         self.client = Client(self.fetcher, clock, self.pause)
 
@@ -58,14 +60,17 @@ class Reading:
         return self.memory.get(key)
 
     async def remember(self, key: str, values: Mapping[str, str]) -> None:
-        self.memory[key] = values
+        self._remembered[key] = values
 
     async def pages(
         self, integration: Integration, account: Account, resource: str, method: str, id: Any, **query: Any
     ) -> list[Page]:
         """The pages of a request. Raises what the integration raises."""
         request = ResourceRequest(resource=resource, method=method, id=id, query=query)
-        return [page async for page in integration.records(request, account, self)]
+        self._remembered = {}
+        pages = [page async for page in integration.records(request, account, self)]
+        self.memory = self._remembered
+        return pages
 
 
 def records(pages: list[Page]) -> list[Record]:

@@ -190,15 +190,16 @@ async def test_an_event_that_cannot_be_read_is_told_and_stops_no_other(
         assert "Algorithms" not in error.detail
 
 
+@pytest.mark.parametrize(("uid", "place"), [("lecture", "lecture"), ("x" * 300, "#2")])
 async def test_a_series_of_which_a_part_cannot_be_read_is_left_out_as_a_whole(
-    server: Web, read: Read
+    server: Web, read: Read, uid: str, place: str
 ) -> None:
     moved = LECTURE.replace("UID:lecture", "UID:lecture\nRECURRENCE-ID:20260909T070000Z")
-    broken = moved.replace("DTSTART", "X-START")
-    server.answer = lambda _: calendar(WEEKLY, broken, LECTURE.replace("lecture", "other"))
+    series = (WEEKLY + moved.replace("DTSTART", "X-START")).replace("UID:lecture", f"UID:{uid}")
+    server.answer = lambda _: calendar(series, LECTURE.replace("lecture", "other"))
     pages = await read()
     assert [record.id for record in records(pages)] == ["other"]
-    assert {error.place for error in errors(pages)} == {"lecture"}
+    assert {error.place for error in errors(pages)} == {place}
 
 
 @pytest.mark.parametrize(
