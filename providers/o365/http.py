@@ -2,13 +2,11 @@
 
 import ssl
 from collections.abc import Sequence
-from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
-from aiohttp.connector import Connection
 from yarl import URL
 
 from providers.contract import Permit, ProviderError, always
@@ -16,34 +14,13 @@ from providers.o365 import outcomes
 from providers.o365.auth import Tokens
 from providers.o365.batch import items, unbatch
 from providers.o365.messages import PREFERENCES, Answer, NoAnswer, Request, preferring
+from providers.permits import NotPermitted, asking
 from providers.settings import O365Settings
 
 __all__ = ["Graph"]
 
 TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=10)
 """A chained batch of twenty takes as long as its items one after the other."""
-
-_PERMIT: ContextVar[Permit] = ContextVar("permit")
-"""Of the request that is being sent: aiohttp has no other way to tell its ``ClientRequest``."""
-
-
-class _NotPermitted(Exception):
-    """Carries what the permit raised past aiohttp, which takes some errors for its own."""
-
-    def __init__(self, raised: BaseException) -> None:
-        super().__init__()
-        self.raised = raised
-
-
-class _PermittedRequest(aiohttp.ClientRequest):
-    """Asks for its permit with a connection in hand: what is left is to write to that."""
-
-    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        try:
-            _PERMIT.get()()
-        except BaseException as error:
-            raise _NotPermitted(error) from error
-        return await super().send(conn)
 
 
 class Graph:
@@ -59,7 +36,7 @@ class Graph:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=settings.ca_file)),
             timeout=TIMEOUT,
-            request_class=_PermittedRequest,
+            trace_configs=[asking()],
             headers=PREFERENCES | {"Accept": "application/json"},
         )
 
@@ -115,16 +92,22 @@ class Graph:
         self, method: str, url: str, body: dict[str, Any] | None, headers: dict[str, str], permit: Permit
     ) -> Answer:
         token = await self._tokens.get()
-        _PERMIT.set(permit)
-        answer = await self._send_once(method, url, body, headers, token)
+        answer = await self._send_once(method, url, body, headers, token, permit)
         if answer.status == 401:
             # Revoked or expired early. Graph checks the token before it does anything.
             self._tokens.reject(token)
-            answer = await self._send_once(method, url, body, headers, await self._tokens.get())
+            token = await self._tokens.get()
+            answer = await self._send_once(method, url, body, headers, token, permit)
         return answer
 
     async def _send_once(
-        self, method: str, url: str, body: dict[str, Any] | None, headers: dict[str, str], token: str
+        self,
+        method: str,
+        url: str,
+        body: dict[str, Any] | None,
+        headers: dict[str, str],
+        token: str,
+        permit: Permit,
     ) -> Answer:
         headers = headers | {"Authorization": f"Bearer {token}"}
         data = None
@@ -133,7 +116,12 @@ class Graph:
             data = msgspec.json.encode(body)
         try:
             async with self._session.request(
-                method, URL(url, encoded=True), data=data, headers=headers, allow_redirects=False
+                method,
+                URL(url, encoded=True),
+                data=data,
+                headers=headers,
+                allow_redirects=False,
+                trace_request_ctx=permit,
             ) as response:
                 content = await response.read()
                 return Answer(
@@ -141,8 +129,8 @@ class Graph:
                     headers={name.lower(): value for name, value in response.headers.items()},
                     body=_json_object(content),
                 )
-        except _NotPermitted as error:
-            raise error.raised from None
+        except NotPermitted as error:
+            raise error.reason from None
         except aiohttp.ClientConnectorCertificateError as error:
             raise ProviderError(outcomes.untrusted()) from error
         except TimeoutError as error:
