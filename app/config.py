@@ -198,7 +198,7 @@ def load_config(environ: Mapping[str, str], cwd: Path) -> Config:
     try:
         return msgspec.convert(_resolve(raw, info, file.parent, ""), Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(_in_words(error)) from None
+        raise ConfigError(_in_words(error, info)) from None
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
@@ -323,10 +323,25 @@ def _read_secret(folder: Path, value: object, shown: str) -> str:
     return text
 
 
-def _in_words(error: msgspec.ValidationError) -> str:
+def _in_words(error: msgspec.ValidationError, info: inspect.StructType) -> str:
     """The message of msgspec, which names types and limits but no values, with the key first."""
     message, _, where = str(error).partition(" - at `$")
-    if missing := re.fullmatch(r"Object missing required field `(\w+)`", message):
-        return f"{where.rstrip('`').lstrip('.')}.{missing[1]} is missing"
     key = where.rstrip("`").lstrip(".")
+    if missing := re.fullmatch(r"Object missing required field `(\w+)`", message):
+        return f"{key}.{missing[1]} is missing"
+    if message.startswith("Invalid enum value"):
+        message = f"expected one of {', '.join(_choices(info, key))}"
     return f"{key}: {message}" if key else message
+
+
+def _choices(info: inspect.StructType, key: str) -> list[str]:
+    """The values that a setting can have."""
+    *sections, name = key.split(".")
+    for section in sections:
+        type_, _ = _field(info, section, key)
+        struct = _struct(type_)
+        assert struct is not None
+        info = struct
+    type_, _ = _field(info, name, key)
+    assert isinstance(type_, inspect.LiteralType)
+    return [str(value) for value in type_.values]

@@ -166,6 +166,11 @@ def test_a_provider_can_come_from_the_environment_alone(tmp_path: Path) -> None:
         ('timezone = "/etc/passwd"', "timezone: not an IANA time zone"),
         ("timezone = 3", "timezone: Expected `str`, got `int`"),
         ('instance = "uni example"', "instance: letters, digits"),
+        (
+            "[providers.ews]\nauth_type = 'kerberos'\nservice_endpoint = 'x'",
+            "providers.ews.auth_type: expected one of basic, ntlm, oauth",
+        ),
+        ("[sync]\npeople = 'keep'", "sync.people: expected one of report, respect, restore"),
         ("[timetables]\nmax_events = 0", "timetables.max_events: Expected `int` >= 1"),
         (
             '[sources]\nallowed_networks = ["10.20.0.1/16"]',
@@ -198,6 +203,7 @@ def test_a_mistake_is_one_line_that_names_the_key(tmp_path: Path, text: str, mes
         ("ROOSTER_DATABASE", "postgresql://x", "ROOSTER_DATABASE names a section"),
         ("ROOSTER_TIMETABLES__MAX_EVENTS", "many", "expected a whole number"),
         ("ROOSTER_SOURCES__ALLOWED_NETWORKS", "[", "expected a list"),
+        ("ROOSTER_SYNC__PEOPLE", "keep", "sync.people: expected one of report, respect, restore"),
         ("ROOSTER_CONFIG", "nowhere.toml", "nowhere.toml cannot be read: No such file or directory"),
     ],
 )
