@@ -11,7 +11,7 @@ summer time is moved forward, as any time in section 3.3.5.
 
 import threading
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
@@ -20,12 +20,12 @@ from zoneinfo import ZoneInfo
 from icalendar import Calendar, vCategory, vDDDLists, vDDDTypes, vDuration, vRecur
 from icalendar.error import GloballyUniqueTZIDGuessed
 from icalendar.timezone import tzp
-from recurring_ical_events import CalendarQuery
 
 from app.config import TimetableSettings
 from app.errors import Invalid, Problem
 from app.timetables.calendar_structure import check_structure, not_a_calendar
 from app.timetables.event import Problems, check_events, event_name
+from app.timetables.occurrences import is_series, occurrences, recurrence_name
 from app.timetables.recurrence import Budget, RuleRefused, check_rule
 from app.timetables.times import FIRST_YEAR, LAST_YEAR
 from app.timetables.vevent import Vevent, text_of, to_event
@@ -120,13 +120,16 @@ class _Reading:
             for named in self.expand(group):
                 events.append(named)
                 if len(events) > self.limits.max_events:
-                    raise Invalid(
-                        "too_many_events",
-                        f"More than {self.limits.max_events} events, recurrences expanded.",
-                    )
+                    raise self.too_many([name for name, _ in events])
         check_events(events, self.limits, self.problems)
         wrong = {problem.event for problem in self.problems.found}
         return [event for name, event in events if name not in wrong]
+
+    def too_many(self, names: list[str]) -> Invalid:
+        """The refusal of more events than allowed: it names the series that has the most of them so far."""
+        ((name, count),) = Counter(names).most_common(1)
+        detail = f"Has {count} of more than {self.limits.max_events} events, recurrences expanded."
+        return Invalid("too_many_events", f"{name}: {detail}", (Problem(detail=detail, event=name),))
 
     def group(self, components: Iterator[Vevent]) -> dict[str, list[tuple[str, Vevent]]]:
         """The VEVENTs with their names in problems, by UID, all checked and with aware times.
@@ -147,7 +150,7 @@ class _Reading:
                 continue
             key = (
                 uid,
-                _recurrence_name(component["RECURRENCE-ID"].dt) if "RECURRENCE-ID" in component else "",
+                recurrence_name(component["RECURRENCE-ID"].dt) if "RECURRENCE-ID" in component else "",
             )
             if key in seen:
                 self.problems.add(
@@ -284,23 +287,18 @@ class _Reading:
         """The events of the VEVENTs with one UID."""
         name = group[0][0]
         try:
-            for event in self.occurrences([component for _, component in group]):
+            for event in self.events([component for _, component in group]):
                 yield name, event
         except LIBRARY_ERRORS:
             self.problems.add("Its dates, or those of its time zone, do not fit together.", name)
 
-    def occurrences(self, group: Sequence[Vevent]) -> Iterator[Event]:
+    def events(self, group: Sequence[Vevent]) -> Iterator[Event]:
         uid = text_of(group[0], "UID").strip()
-        if len(group) == 1 and not any(p in group[0] for p in ("RRULE", "RDATE", "RECURRENCE-ID")):
+        if not is_series(group):
             yield to_event(group[0], uid, self.zone, self.names)
             return
-        calendar = Calendar()
-        for component in group:
-            calendar.add_component(component)
-        for series in CalendarQuery(calendar).series:
-            for occurrence in series.between(*self.window):
-                component = occurrence.as_component(False)
-                yield to_event(component, f"{uid}/{_original(component, group)}", self.zone, self.names)
+        for name, component in occurrences(group, self.window):
+            yield to_event(component, f"{uid}/{name}", self.zone, self.names)
 
 
 def _decode(data: bytes) -> str:
@@ -350,27 +348,3 @@ def _localize_until(rule: vRecur, start: date, default: ZoneInfo) -> None:
         rule["UNTIL"] = [until.astimezone(UTC)]
     elif isinstance(until, datetime):
         rule["UNTIL"] = [until.astimezone(default).date() if until.tzinfo else until.date()]
-
-
-def _recurrence_name(moment: Any) -> str:
-    if isinstance(moment, datetime):
-        return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
-    return f"{moment:%Y%m%d}"
-
-
-def _original(component: Vevent, group: Sequence[Vevent]) -> str:
-    """The name of an occurrence by the start that its rule gave it, wherever it has been moved since."""
-    recurrence = component["RECURRENCE-ID"]
-    original = recurrence.dt
-    if recurrence.params.get("RANGE") == "THISANDFUTURE":
-        # The library names all later occurrences after the first one that was moved: take the move back.
-        (moved, *_) = [c for c in group if "RECURRENCE-ID" in c and c["RECURRENCE-ID"].dt == original]
-        original = component["DTSTART"].dt - (moved["DTSTART"].dt - original)
-    master = next((c for c in group if "RECURRENCE-ID" not in c), None)
-    if (
-        master is not None
-        and not isinstance(master["DTSTART"].dt, datetime)
-        and isinstance(original, datetime)
-    ):
-        original = original.date()  # some programs give a time where the series has dates
-    return _recurrence_name(original)

@@ -1,6 +1,6 @@
 """iCalendar (RFC 5545) timetables: what becomes of VEVENTs, recurrences, zones, and what is refused."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -243,9 +243,42 @@ class TestRecurrence:
 
     def test_a_period_has_its_own_length(self) -> None:
         events = read(
-            vevent(f"RDATE;VALUE=PERIOD{LOCAL}20261124T090000/PT3H", start=LOCAL + "20261123T090000")
+            vevent(
+                f"RDATE;VALUE=PERIOD{LOCAL}20261124T090000/PT3H,20270328T013000/20270328T033000",
+                start=LOCAL + "20261123T090000",
+            )
         )
-        assert [(event.end - event.start).seconds for event in events] == [0, 3 * 3600]
+        assert [(event.end - event.start).seconds for event in events] == [0, 3 * 3600, 3600]
+
+    @pytest.mark.parametrize(
+        ("start", "line", "hours"),
+        [
+            ("20270327T023000", f"DTEND{LOCAL}20270327T033000", [1, 1, 1]),  # 02:30 is skipped on the 28th
+            ("20270327T023000", "DURATION:PT1H", [1, 1, 1]),
+            ("20270326T220000", f"DTEND{LOCAL}20270327T060000", [8, 8, 8]),  # the second over the change
+            ("20270327T220000", f"DTEND{LOCAL}20270328T060000", [7, 7, 7]),  # the first
+            ("20271029T220000", f"DTEND{LOCAL}20271030T060000", [8, 8, 8]),
+            ("20270326T090000", "DURATION:P1D", [24, 23, 24]),
+            ("20270326T090000", "DURATION:P1DT1H", [25, 24, 25]),
+            ("20270326T090000", "TRANSP:OPAQUE", [0, 0, 0]),
+        ],
+    )
+    def test_by_dtend_all_last_exactly_as_long_and_by_duration_as_many_days_and_hours(
+        self, start: str, line: str, hours: list[int]
+    ) -> None:
+        events = read(vevent("RRULE:FREQ=DAILY;COUNT=3", line, start=LOCAL + start))
+        assert [(event.end - event.start) / timedelta(hours=1) for event in events] == hours
+
+    def test_changing_all_later_occurrences_changes_how_long_they_last(self) -> None:
+        events = read(
+            vevent("RRULE:FREQ=DAILY;COUNT=3", "DURATION:PT1H", start=LOCAL + "20270326T023000"),
+            vevent(
+                f"RECURRENCE-ID;RANGE=THISANDFUTURE{LOCAL}20270327T023000",
+                f"DTEND{LOCAL}20270327T043000",
+                start=LOCAL + "20270327T023000",
+            ),
+        )
+        assert [(event.end - event.start) / timedelta(hours=1) for event in events] == [1, 2, 2]
 
     def test_a_moved_occurrence_keeps_its_name(self) -> None:
         assert starts(
@@ -370,8 +403,10 @@ class TestRefused:
     def test_more_occurrences_than_a_timetable_may_have(self) -> None:
         hours = ",".join(str(hour) for hour in range(24))
         with pytest.raises(Invalid) as caught:
-            read(vevent(f"RRULE:FREQ=DAILY;BYHOUR={hours}"))
+            read(vevent("RRULE:FREQ=DAILY", uid="b"), vevent(f"RRULE:FREQ=DAILY;BYHOUR={hours}"))
         assert caught.value.code == "too_many_events"
+        assert caught.value.message.startswith("a: ")
+        assert [problem.event for problem in caught.value.problems] == ["a"]
 
     def test_more_dates_than_anybody_lists(self) -> None:
         dates = ",".join(["20261123T090000Z"] * 20_001)
