@@ -32,6 +32,8 @@ from app.database.types import Pool
 from tests.clock import SettableClock
 from tests.introspection import know, learn
 
+pytest.register_assert_rewrite("tests.sync.machine")
+
 LOOPBACK = ["127.0.0.1", "::1", "localhost"]
 UNIT = Path(__file__).parent / "unit"
 NOT_DURABLE = {
