@@ -112,7 +112,8 @@ def _judge(type_: str, outcome: object, address: str | None) -> Finding:
     """What a provider's answer to the probe says. ``address``: a mailbox that should be there."""
     match outcome:
         case Refused(scope="account", reason=reason):
-            return Finding(type_, False, f"{reason} Check the credentials in [providers.{type_}]")
+            section = f"[providers.{type_}]"
+            return Finding(type_, False, reason if section in reason else f"{reason} See {section}")
         case Gone() | Refused() if address is None:
             return Finding(
                 type_, True, f"credentials are accepted; to try a mailbox: --mailbox {type_}=ADDRESS"

@@ -22,6 +22,7 @@ from tests.fakes import DOWN, NO_ACCESS, Call, FakeAdapter
 
 EWS = EwsSettings(service_endpoint="https://mail.uni.example/EWS/Exchange.asmx", username="a", password="b")
 WRONG_PASSWORD = Refused(code="401", reason="The password is wrong.", scope="account")
+NOT_TRUSTED = Refused(code="certificate", reason="Set ca_file in [providers.ews].", scope="account")
 
 
 @pytest.fixture
@@ -82,7 +83,8 @@ async def test_a_mailbox_that_is_provisioned_is_tried_unasked(
 @pytest.mark.parametrize(
     ("answer", "detail"),
     [
-        (WRONG_PASSWORD, "The password is wrong. Check the credentials in [providers.ews]"),
+        (WRONG_PASSWORD, "The password is wrong. See [providers.ews]"),
+        (NOT_TRUSTED, "Set ca_file in [providers.ews]."),
         (
             NO_ACCESS,
             "alice@uni.example: No access to this mailbox."
