@@ -28,7 +28,8 @@ TAGS = ["Preferences"]
 LevelName: TypeAlias = Annotated[
     str,
     PathParameter(
-        description="From the farthest from the person to the closest. The closest one that is set counts.",
+        description="From the farthest from the person to the closest. The closest one that is set counts,"
+        " and of a user's roles the first one, in the user's order, for which there is a value.",
         # Said and not checked here: at no other level is there anything.
         schema_extra={"enum": list(LEVELS)},
     ),

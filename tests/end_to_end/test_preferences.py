@@ -177,6 +177,36 @@ async def test_which_events_there_are(
     assert set(await person.held()) == {"past", "near", "far"}
 
 
+async def test_a_rule_that_would_take_out_most_events_waits_for_an_approval(rooster: Installation) -> None:
+    """Whatever the provider: its calendar stays as it is until then."""
+    person = Person(rooster, "ews")
+    path = f"/v1/preferences/user/{person.name}/selection/excludeCategories"
+    exams = [lesson(f"exam{n}", n, "Exam") for n in range(1, 31)]
+    person.id = await rooster.person(person.name, person.type, [*exams, lesson("lecture", 5, "Lecture")])
+    await person.settled()
+    facts = f"/v1/synchronizations/{person.id}"
+
+    async def held() -> bool:
+        return bool((await rooster.api("GET", facts))["status"] == "HELD")
+
+    await rooster.api("PUT", path, 201, json={"value": ["exam"]})
+    await rooster.until(held)
+    error = (await rooster.api("GET", facts))["lastError"]
+    assert error.startswith("The preferences would remove 30 of 31 future events.")
+    exam = await rooster.api("GET", f"{facts}/events/exam1")
+    assert (exam["status"], exam["waiting"]["code"]) == ("removing", "held")
+    assert (exam["leftOutBy"], exam["leftOutLevel"]) == ("selection.excludeCategories", "user")
+    assert len(await person.held()) == 31
+    await rooster.api("POST", f"{facts}/approve", 204)
+    await person.settled()
+    assert set(await person.held()) == {"lecture"}
+    # To put them back removes nothing; to take them out once more needs another approval.
+    await person.prefer_no_more("selection.excludeCategories")
+    assert len(await person.held()) == 31
+    await rooster.api("PUT", path, 201, json={"value": ["exam"]})
+    await rooster.until(held)
+
+
 async def test_how_far_back(rooster: Installation, type: str) -> None:
     """For those who are new: what is there already stays."""
     person = Person(rooster, type)
