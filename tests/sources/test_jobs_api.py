@@ -177,6 +177,11 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     (job(args_schema={"properties": {"a": {"type": "strin"}}}), ["args_schema.properties.a.type"]),
     (job(args_schema={"type": "array"}), ["args_schema.type"]),
     (job(args_schema={"properties": {"a": {"pattern": "("}}}), ["args_schema.properties.a.pattern"]),
+    # what no engine can match in linear time
+    (
+        job(args_schema={"properties": {"a": {"pattern": "^(?=(a+)+$)b"}}}),
+        ["args_schema.properties.a.pattern"],
+    ),
     (job(args_schema={"properties": {"a": {"$ref": "#/$defs/none"}}}), ["args_schema"]),
     (job(args_schema={"properties": {"a": {"$ref": "https://example.com/a.json"}}}), ["args_schema"]),
     (job(args_schema={"properties": {"a": {"$ref": "file:///etc/passwd"}}}), ["args_schema"]),
