@@ -282,15 +282,14 @@ class Ledger:
         async with self.transaction() as (connection, _):
             await connection.execute(query("ledger.lost_checked"), list(attempts), now, wait, looks)
 
-    async def plan(self, now: datetime, guard_share: float, guard_events: int, people: str) -> int:
+    async def plan(self, now: datetime, guard_share: float, guard_events: int, people: str) -> None:
         """Compare what is wanted with the ledger, and note what is to be done.
 
         Set-based, and the same result however often it is done. A synchronization that would lose more
         than this share of its future events, and more than so many, is held. ``people`` is the policy
-        where the preferences name none. Returns the number of the request for a run that it took into
-        account.
+        where the preferences name none.
         """
-        async with self.transaction() as (connection, wake):
+        async with self.transaction() as (connection, _):
             await connection.execute(query("ledger.mark_unlinks"), self.mailbox_id, now)
             await self._settle_orphans(connection, people, now)
             await connection.execute(query("calendars.enlist"), self.mailbox_id)
@@ -298,12 +297,11 @@ class Ledger:
             await connection.execute(query("ledger.rest_unlinked"), self.mailbox_id)
             for name in ("adopt", "plan_changes", "plan_removals", "drop_unsent", "plan_creates"):
                 await connection.execute(query(f"ledger.{name}"), self.mailbox_id, now)
-        return wake
 
     async def _settle_orphans(self, connection: Connection, people: str, now: datetime) -> None:
         """What was in a calendar of ours that the person has removed is gone with it."""
         fates: dict[str, list[int]] = {"deleted": [], "vanished": []}
-        for row in await connection.fetch(query("calendars.orphans"), self.mailbox_id, people):
+        for row in await connection.fetch(query("calendars.orphans"), self.mailbox_id, people, now):
             fates[row["fate"]].append(row["id"])
         answers = dict.fromkeys(fates["deleted"], GONE_BEFORE) | dict.fromkeys(fates["vanished"], VANISHED)
         if answers:

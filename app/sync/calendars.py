@@ -25,17 +25,20 @@ def is_calendar_gone(outcome: Outcome) -> bool:
 async def make_needed(
     ledger: Ledger, adapter: Adapter, mailbox: Mailbox, instance: str, permit: Permit, clock: Clock
 ) -> list[int]:
-    """Find, or make, the calendars that planned events are to be put into; returns which were missing.
+    """Find, or make, the calendars that events are to be put, or moved, into; returns which were missing.
 
     Raises ProviderError. After an unknown outcome the next run finds what was made.
     """
     async with ledger.transaction() as (connection, _):
         needed = await connection.fetch(query("calendars.needed"), ledger.mailbox_id, clock())
+        known = {
+            row["remote_id"] for row in await connection.fetch(query("calendars.there"), ledger.mailbox_id)
+        }
     if not needed:
         return []
     ours: dict[str, str] = {}
     for calendar in await adapter.calendars(mailbox, instance):
-        if calendar.ours:
+        if calendar.ours and calendar.id not in known:
             ours.setdefault(calendar.name, calendar.id)
     for row in needed:
         remote_id = ours.get(row["name"])

@@ -128,8 +128,8 @@ class Run:
             self._ledger, self._adapter, mailbox, self._instance, self._check_lease, now
         )
         while True:
-            await shape_wanted(self._pool, self._ledger)
-            self._wake = await self._ledger.plan(
+            self._wake = await shape_wanted(self._pool, self._ledger)
+            await self._ledger.plan(
                 self._clock(),
                 self._config.timetables.guard_share,
                 self._config.timetables.guard_events,
@@ -137,14 +137,18 @@ class Run:
             )
             if await self._refreshed(mailbox):
                 continue
-            self._made |= set(
-                await make_needed(
-                    self._ledger, self._adapter, mailbox, self._instance, self._check_lease, self._clock
-                )
-            )
+            refusal = None
+            try:
+                if await self._calendars_made(mailbox):
+                    continue
+            except ProviderError as error:
+                if not isinstance(error.outcome, Refused) or error.outcome.scope == "account":
+                    raise
+                # What is for another calendar, and what is to be taken out, does not wait for that.
+                refusal = error.outcome
             if not await self._ledger.pending(1, self._clock()):
                 await remove_unneeded(self._ledger, self._adapter, mailbox, self._instance, self._check_lease)
-                return await self._complete()
+                return await self._complete() if refusal is None else await self._stopped(refusal)
             ending = await self._carry_out(mailbox)
             if ending is not None:
                 return ending
@@ -154,6 +158,14 @@ class Run:
         return await refresh_if_due(
             self._pool, self._ledger, self._adapter, mailbox, self._config, self._clock
         )
+
+    async def _calendars_made(self, mailbox: Mailbox) -> bool:
+        """Whether calendars were made that were missing: the plan is out of date then."""
+        made = await make_needed(
+            self._ledger, self._adapter, mailbox, self._instance, self._check_lease, self._clock
+        )
+        self._made |= set(made)
+        return bool(made)
 
     def _blocked(self, block: Block) -> Ending:
         return Ending(

@@ -21,9 +21,15 @@ from providers.contract import Event
 __all__ = ["shape_wanted"]
 
 
-async def shape_wanted(pool: Pool, ledger: Ledger) -> None:
-    """Bring what the mailbox's synchronizations want up to date. Raises LeaseLost."""
-    for row in await pool.fetch(query("shaping.stale"), ledger.mailbox_id):
+async def shape_wanted(pool: Pool, ledger: Ledger) -> int:
+    """Bring what the mailbox's synchronizations want up to date. Raises LeaseLost.
+
+    Returns the number of the request for a run that is taken into account: what is published, or preferred,
+    while this is at work has a later one, and needs another look.
+    """
+    async with ledger.transaction() as (connection, wake):
+        stale = await connection.fetch(query("shaping.stale"), ledger.mailbox_id)
+    for row in stale:
         preferences = json.loads(row["shaping"])
         if not preferences:
             async with ledger.transaction() as (connection, _):
@@ -35,6 +41,7 @@ async def shape_wanted(pool: Pool, ledger: Ledger) -> None:
         columns = await asyncio.to_thread(_shape, preferences, events)
         async with ledger.transaction() as (connection, _):
             await connection.execute(query("shaping.store"), row["id"], revision, row["shaping"], *columns)
+    return wake
 
 
 def _shape(preferences: Mapping[str, Any], rows: list[Record]) -> list[list[Any]]:

@@ -207,16 +207,19 @@ WHERE w.enabled AND NOT w.held AND NOT w.past
 
 -- name: plan_changes
 -- Wanted in mailbox $1 at $2 and in the ledger, but not as it should be: to be created, updated, taken out of the
--- calendar that it is not wanted in any more, or left as it is again.
+-- calendar that it is not wanted in any more, or left as it is again. What is past would not be put into another calendar,
+-- so it stays where it is; and nothing is taken out before the other calendar is there.
 WITH wanted AS (
     SELECT l.id, w.calendar_id, CASE
         WHEN l.remote_id IS NULL THEN 'creating'
-        WHEN l.calendar_id IS DISTINCT FROM w.calendar_id THEN 'deleting'
+        WHEN l.calendar_id IS DISTINCT FROM w.calendar_id AND NOT w.past
+            AND (w.calendar_id IS NULL OR c.remote_id IS NOT NULL) THEN 'deleting'
         WHEN l.content_hash = w.content_hash THEN 'present'
         ELSE 'updating'
     END AS state
     FROM wanted_events($1, $2) AS w
     JOIN ledger AS l ON l.synchronization_id = w.synchronization_id AND l.uid = w.uid
+    LEFT JOIN calendars AS c ON c.id = w.calendar_id
     WHERE w.enabled AND NOT w.held
         AND l.sent_at IS NULL AND l.unlink_id IS NULL
         AND (l.state <> 'refused' OR l.refused_hash IS DISTINCT FROM w.content_hash)

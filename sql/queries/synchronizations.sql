@@ -126,7 +126,7 @@ SELECT
             LEFT JOIN calendars AS c ON c.id = x.calendar_id
             WHERE x.synchronization_id = s.id
         ) AS l ON l.uid = t.uid
-        WHERE (l.state = 'present' AND t.content_hash = l.content_hash AND l.in_place) IS NOT TRUE
+        WHERE (l.state = 'present' AND t.content_hash = l.content_hash AND (l.in_place OR t.past)) IS NOT TRUE
             AND (l.state = 'refused' AND t.content_hash = l.refused_hash) IS NOT TRUE
             AND (l.uid IS NULL AND t.past) IS NOT TRUE
     ) AS backlog
