@@ -83,23 +83,38 @@ class TestSetting:
         assert not await is_due()
 
     @pytest.mark.parametrize(
-        ("level", "owner"),
+        ("level", "owner", "reaches_alice"),
         [
-            ("installation", "default"),
-            ("type", "googlecalendar"),
-            ("role", "ROLE_STUDENT"),
-            ("role", "Ämter/1 +%"),
-            ("user", "alice"),
-            ("synchronization", "{id}"),
+            ("installation", "default", True),
+            ("type", "ews", True),
+            ("type", "googlecalendar", False),
+            ("role", "ROLE_STUDENT", True),
+            ("role", "Ämter/1 +%", False),
+            ("user", "alice", True),
+            ("synchronization", "{id}", True),
         ],
     )
     async def test_at_every_level(
-        self, client: Client, synchronization: dict[str, Any], level: str, owner: str
+        self,
+        client: Client,
+        pool: Pool,
+        synchronization: dict[str, Any],
+        level: str,
+        owner: str,
+        reaches_alice: bool,
     ) -> None:
-        owner = owner.format(id=synchronization["id"])
-        await put(client, level, owner, SHOW_AS, "free")
-        found = (await client.get(path(level, owner))).json()
-        assert (found["level"], found["owner"], found["value"]) == (level, owner, "free")
+        """Set, in effect, and taken away again."""
+        id = synchronization["id"]
+        at = path(level, owner.format(id=id))
+        await client.put("/api/v0/users/alice", json={"roles": ["ROLE_STUDENT"]})
+        assert (await client.put(at, json={"value": "free"})).status_code == 201
+        found = (await client.get(at)).json()
+        assert (found["level"], found["owner"], found["value"]) == (level, owner.format(id=id), "free")
+        in_effect = {"presentation.showAs": "free"} if reaches_alice else {}
+        assert await preferences_of(pool, id) == in_effect
+        assert (await client.delete(at)).status_code == 204
+        assert await preferences_of(pool, id) == {}
+        assert (await client.get(at)).status_code == 404
 
     async def test_a_username_of_any_characters(self, client: Client) -> None:
         username = "DOMAIN\\Zoë a/b+c@d"
