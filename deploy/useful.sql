@@ -79,6 +79,44 @@ WHERE u.timetable_revision IS NULL
 ORDER BY s.username
 LIMIT 50;
 
+-- What is set of preferences, and how often at each level. Values are left out.
+SELECT d.section, d.key, v.level, count(*) AS owners
+FROM preference_values AS v
+JOIN preference_descriptions AS d ON d.id = v.description_id
+GROUP BY d.section, d.key, v.level
+ORDER BY d.section, d.key, v.level;
+
+-- Preferences that are set and do not count, as the description does not allow the level (any more).
+SELECT d.section, d.key, v.level, count(*) AS owners
+FROM preference_values AS v
+JOIN preference_descriptions AS d ON d.id = v.description_id
+WHERE v.level NOT BETWEEN d.min_level AND d.max_level
+GROUP BY d.section, d.key, v.level
+ORDER BY d.section, d.key, v.level;
+
+-- Mailboxes whose calendars were not read for longest.
+SELECT m.type, m.address, max(r.completed_at) AS last_read
+FROM mailboxes AS m
+LEFT JOIN readings AS r ON r.mailbox_id = m.id
+WHERE EXISTS (SELECT FROM current_synchronizations AS s WHERE s.mailbox_id = m.id)
+GROUP BY m.id
+ORDER BY last_read NULLS FIRST, m.id
+LIMIT 20;
+
+-- Sync jobs, and how the latest run of each with each account has ended.
+SELECT DISTINCT ON (r.sync_job_id, r.integrated_account_id)
+    r.sync_job_id, a.base_url, r.id AS run, r.state, r.started_at, r.finished_at, r.detail,
+    (SELECT count(*) FROM sync_job_run_errors AS e WHERE e.run_id = r.id) AS errors
+FROM sync_job_runs AS r
+JOIN integrated_accounts AS a ON a.id = r.integrated_account_id
+ORDER BY r.sync_job_id, r.integrated_account_id, r.number DESC;
+
+-- Cron triggers, the next first, and why the last time made no run.
+SELECT id, sync_job_id, cron_expression, time_zone, next_run, last_problem
+FROM sync_job_cron_triggers
+WHERE enabled
+ORDER BY next_run;
+
 -- The largest tables.
 SELECT relname AS name, reltuples::bigint AS rows, pg_size_pretty(pg_total_relation_size(oid)) AS size
 FROM pg_class
