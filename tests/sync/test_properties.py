@@ -11,7 +11,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from providers.contract import Event, Throttled, Unknown
 from tests.clock import SettableClock
 from tests.fakes import FakeAdapter, FakeEvent, FakeMailbox
-from tests.sync.machine import ADDRESSES, Held, Provider, Reconciling
+from tests.sync.machine import Reconciling
+from tests.sync.provider import ADDRESSES, Held, Provider
 from tests.sync.world import INSTANCE, event
 
 LOST = Unknown(code="lost", reason="No answer came.")

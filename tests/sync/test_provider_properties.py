@@ -39,7 +39,8 @@ from providers.sandbox.server import Sandbox
 from providers.sandbox.state import Dialect, Native, SandboxMailbox, State
 from tests.clock import SettableClock
 from tests.contract.harness import MAILS, PROVIDERS
-from tests.sync.machine import ADDRESSES, START, USERS, Drawn, Held, Provider, Reconciling, timetables
+from tests.sync.machine import START, USERS, Drawn, Reconciling, timetables
+from tests.sync.provider import ADDRESSES, Held, Provider
 from tests.sync.world import INSTANCE
 
 Result = TypeVar("Result")
