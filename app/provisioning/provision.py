@@ -187,6 +187,7 @@ async def _rename(
             continue
         now = clock()
         await connection.execute(query("mailboxes.merge"), mailbox_id, known, now)
+        await connection.execute(query("synchronizations.move_calendars"), mailbox_id, known)
         await connection.execute(query("synchronizations.move_ledger"), mailbox_id, known)
         await connection.execute(query("mailboxes.retire"), mailbox_id)
         await connection.execute(query("reports.merged"), known, now)

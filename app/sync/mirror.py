@@ -14,12 +14,14 @@ from asyncpg import Record
 
 from app.clock import Clock
 from app.database.queries import query
+from app.database.types import Connection
 from app.ledger import Ledger
 from app.sync.calendars import in_calendar, is_calendar_gone, note_gone
 from providers.contract import (
     Adapter,
     Calendar,
     Changes,
+    Content,
     Event,
     Mailbox,
     ProviderError,
@@ -124,7 +126,7 @@ async def _ours(ledger: Ledger) -> list[str]:
 
 async def _go_on(reading: "_Reading", adapter: Adapter, place: Mailbox, instance: str) -> None:
     """What has changed in a calendar since the last reading; all of it, where nobody knows that."""
-    since = reading.states.pop(place.calendar or "", None)
+    since = reading.earlier_states.get(place.calendar or "")
     if since is not None:
         await reading.carry_over(place.calendar)
         try:
@@ -147,6 +149,7 @@ async def _take_in(reading: "_Reading", calendar: str | None, pages: AsyncIterat
 
 async def _read_all(reading: "_Reading", adapter: Adapter, place: Mailbox, instance: str) -> None:
     chunk: list[RemoteEvent] = []
+    reading.keep_state(place.calendar)
     async for event in adapter.list(place, instance):
         chunk.append(event)
         if len(chunk) == CHUNK:
@@ -177,17 +180,40 @@ async def _reading(ledger: Ledger, clock: Clock) -> AsyncIterator["_Reading"]:
 
 
 class _Reading:
-    """A reading that is being made. ``states``: how to go on, by calendar ("" is the default one)."""
+    """A reading that is being made.
 
-    def __init__(self, ledger: Ledger, id: int, earlier_id: int | None, states: dict[str, str]) -> None:
+    ``states``: how to go on from it, by calendar ("" is the default one), of those that it has read;
+    ``earlier_states``: how to go on from the one before.
+    """
+
+    def __init__(
+        self, ledger: Ledger, id: int, earlier_id: int | None, earlier_states: dict[str, str]
+    ) -> None:
         self.id = id
-        self.states = states
+        self.states: dict[str, str] = {}
+        self.earlier_states = earlier_states
         self._ledger = ledger
         self._earlier_id = earlier_id
 
+    def keep_state(self, calendar: str | None) -> None:
+        """A calendar is read as a whole: what changes next has changed since the earlier reading, too."""
+        key = calendar or ""
+        if key in self.earlier_states:
+            self.states[key] = self.earlier_states[key]
+
     async def carry_over(self, calendar: str | None) -> None:
-        """Begin with what the earlier reading has seen in a calendar."""
+        """Begin with what the earlier reading has seen in a calendar.
+
+        What it found to differ is compared again: the timetable may have come to say the same.
+        """
         await self._execute("carry_over", self._earlier_id, calendar)
+        async with self._ledger.transaction() as (connection, _):
+            rows = await connection.fetch(query("mirror.differing"), self.id, calendar)
+            ids = [row["remote_id"] for row in rows]
+            pushed = await self._pushed(connection, ids)
+            held = [msgspec.json.decode(row["content"], type=Content) for row in rows]
+            changes = [_changes(one, pushed.get(id, ())) for id, one in zip(ids, held, strict=True)]
+            await connection.execute(query("mirror.compared"), self.id, ids, _joined(changes))
 
     async def start_over(self, calendar: str | None) -> None:
         """Begin anew with a calendar."""
@@ -204,9 +230,8 @@ class _Reading:
         ids = [event.id for event in events]
         async with self._ledger.transaction() as (connection, _):
             position = await connection.fetchval(query("mirror.next_position"), self.id)
-            rows = await connection.fetch(query("mirror.pushed"), self._ledger.mailbox_id, ids)
-            pushed = {row["remote_id"]: _may_hold(row) for row in rows}
-            changes = [_changes(event, pushed.get(event.id, ())) for event in events]
+            pushed = await self._pushed(connection, ids)
+            changes = [_changes(event.content, pushed.get(event.id, ())) for event in events]
             markers = [event.marker for event in events]
             await connection.execute(
                 query("mirror.store"),
@@ -217,13 +242,18 @@ class _Reading:
                 [m.synchronization if 0 < m.synchronization <= BELIEVABLE_ID else 0 for m in markers],
                 [marker.event for marker in markers],
                 [marker.attempt for marker in markers],
-                [None if fields is None else ",".join(fields) for fields in changes],
+                _joined(changes),
                 [
                     None if fields == () else msgspec.json.encode(event.content).decode()
                     for event, fields in zip(events, changes, strict=True)
                 ],
                 calendar,
             )
+
+    async def _pushed(self, connection: Connection, ids: Sequence[str]) -> dict[str, tuple[Event, ...]]:
+        """What these events may hold by the ledger, of those that it knows."""
+        rows = await connection.fetch(query("mirror.pushed"), self._ledger.mailbox_id, ids)
+        return {row["remote_id"]: _may_hold(row) for row in rows}
 
     async def _execute(self, name: str, *arguments: object) -> None:
         async with self._ledger.transaction() as (connection, _):
@@ -259,10 +289,14 @@ def _may_hold(row: Record) -> tuple[Event, ...]:
     return tuple(msgspec.json.decode(text, type=Event) for text in texts if text is not None)
 
 
-def _changes(event: RemoteEvent, pushed: Sequence[Event]) -> tuple[str, ...] | None:
+def _changes(held: Content, pushed: Sequence[Event]) -> tuple[str, ...] | None:
     """The fields that differ from what was pushed; None: there is nothing to compare."""
     if not pushed:
         return None
-    if any(event.content.holds(one) for one in pushed):
+    if any(held.holds(one) for one in pushed):
         return ()
-    return event.content.changes(pushed[0])
+    return held.changes(pushed[0])
+
+
+def _joined(changes: Sequence[tuple[str, ...] | None]) -> list[str | None]:
+    return [None if fields is None else ",".join(fields) for fields in changes]

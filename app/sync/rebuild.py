@@ -51,6 +51,7 @@ async def rebuild_mailbox(
                 mailbox_id,
                 [calendar.name for calendar in ours],
                 [calendar.id for calendar in ours],
+                reading,
             )
             for name in ("advance_ids", "confirm", "doubt"):
                 await connection.execute(query(f"rebuild.{name}"), reading)

@@ -21,6 +21,19 @@ FROM mirror AS m
 WHERE m.reading_id = $2 AND m.calendar IS NOT DISTINCT FROM $3
 ON CONFLICT DO NOTHING;
 
+-- name: differing
+-- What reading $1 has seen in the calendar $2 and is not known to be as it was pushed, with what it holds.
+SELECT remote_id, content FROM mirror
+WHERE reading_id = $1 AND calendar IS NOT DISTINCT FROM $2 AND content IS NOT NULL;
+
+-- name: compared
+-- The events $2 of reading $1 differ from what was pushed in the fields $3, separated by commas.
+UPDATE mirror AS m
+SET changes = string_to_array(compared.changes, ','),
+    content = CASE WHEN compared.changes = '' THEN NULL ELSE m.content END
+FROM unnest($2::text[], $3::text[]) AS compared (remote_id, changes)
+WHERE m.reading_id = $1 AND m.remote_id = compared.remote_id;
+
 -- name: start_over
 -- Reading $1 has seen nothing yet in the calendar $2.
 DELETE FROM mirror WHERE reading_id = $1 AND calendar IS NOT DISTINCT FROM $2;

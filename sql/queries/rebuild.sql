@@ -1,16 +1,31 @@
 -- name: calendars
 -- In mailbox $1, the calendars of the names $2 are ours, and have the ids $3. Those that are not among them are not there.
+-- Of several that were made under one name, the one that is known has it, or else the one with the most events by reading
+-- $4; the others are known by their ids as well, so that what is in them is found.
 WITH seen AS (
-    SELECT DISTINCT ON (name) name, remote_id FROM unnest($2::text[], $3::text[]) AS c (name, remote_id)
+    SELECT c.name, c.remote_id, known.id IS NOT NULL AS known, row_number() OVER (
+        PARTITION BY c.name ORDER BY known.id IS NULL, (
+            SELECT count(*) FROM mirror AS m WHERE m.reading_id = $4 AND m.calendar = c.remote_id
+        ) DESC, c.remote_id
+    ) AS place
+    FROM unnest($2::text[], $3::text[]) AS c (name, remote_id)
+    LEFT JOIN calendars AS known ON known.mailbox_id = $1 AND known.remote_id = c.remote_id
+),
+
+new AS (
+    SELECT CASE WHEN place = 1 THEN name ELSE name || ' ' || remote_id END AS name, remote_id
+    FROM seen
+    WHERE NOT known
 ),
 
 gone AS (
     UPDATE calendars SET remote_id = NULL
-    WHERE mailbox_id = $1 AND NOT EXISTS (SELECT FROM seen WHERE seen.name = calendars.name)
+    WHERE mailbox_id = $1 AND NOT EXISTS (SELECT FROM seen WHERE seen.remote_id = calendars.remote_id)
+        AND NOT EXISTS (SELECT FROM new WHERE new.name = calendars.name)
 )
 
 INSERT INTO calendars (mailbox_id, name, remote_id)
-SELECT $1, name, remote_id FROM seen
+SELECT $1, name, remote_id FROM new
 ON CONFLICT (mailbox_id, name) DO UPDATE SET remote_id = excluded.remote_id;
 
 -- name: advance_ids

@@ -85,6 +85,43 @@ UPDATE synchronizations SET status = 'PENDING', last_error = NULL
 WHERE id = $1 AND status IN ('PERMISSION_DENIED', 'MAILBOX_NOT_FOUND')
 RETURNING id;
 
+-- name: move_calendars
+-- The calendars that we made in mailbox $1 are in mailbox $2: the provider calls the same mailbox by another name now. What
+-- is known by one name in both is one, unless it is there twice. What the readings of $1 know of copies counts for $2.
+WITH same AS (
+    SELECT former.id AS former_id, former.remote_id, now.id
+    FROM calendars AS former
+    JOIN calendars AS now ON now.mailbox_id = $2 AND now.name = former.name
+    WHERE former.mailbox_id = $1
+        AND (former.remote_id IS NULL OR now.remote_id IS NULL OR former.remote_id = now.remote_id)
+),
+
+known AS (
+    UPDATE calendars AS c SET remote_id = same.remote_id FROM same WHERE c.id = same.id AND c.remote_id IS NULL
+),
+
+events AS (
+    UPDATE ledger AS l SET calendar_id = same.id FROM same WHERE l.calendar_id = same.former_id
+),
+
+lost AS (
+    UPDATE lost_creates AS l SET calendar_id = same.id FROM same WHERE l.calendar_id = same.former_id
+),
+
+read AS (
+    UPDATE readings SET mailbox_id = $2, states = '{}'
+    WHERE mailbox_id = $1 AND completed_at IS NOT NULL
+        AND NOT EXISTS (SELECT FROM readings AS r WHERE r.mailbox_id = $2 AND r.completed_at IS NOT NULL)
+)
+
+UPDATE calendars AS c
+SET mailbox_id = $2, name = CASE
+    WHEN EXISTS (SELECT FROM calendars AS now WHERE now.mailbox_id = $2 AND now.name = c.name) THEN
+        c.name || ' ' || c.remote_id
+    ELSE c.name
+END
+WHERE c.mailbox_id = $1 AND NOT EXISTS (SELECT FROM same WHERE same.former_id = c.id);
+
 -- name: move_ledger
 -- What was pushed into mailbox $1 is in mailbox $2: the provider calls the same mailbox by another name now.
 WITH lost AS (
