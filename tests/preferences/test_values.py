@@ -110,6 +110,7 @@ class TestSetting:
         assert (await client.put(at, json={"value": "free"})).status_code == 201
         found = (await client.get(at)).json()
         assert (found["level"], found["owner"], found["value"]) == (level, owner.format(id=id), "free")
+        assert (await client.get(f"{at}?$select=value")).json() == {"value": "free"}
         in_effect = {"presentation.showAs": "free"} if reaches_alice else {}
         assert await preferences_of(pool, id) == in_effect
         assert (await client.delete(at)).status_code == 204
@@ -346,6 +347,17 @@ class TestEffective:
             "level": "default",
             "synchronizations": [of_o365 | {"value": "report", "level": "synchronization", "owner": o365}],
         }
+
+    async def test_the_same_value_from_somewhere_else_is_named_too(
+        self, client: Client, synchronization: dict[str, Any]
+    ) -> None:
+        await put(client, "installation", "default", SHOW_AS, "free")
+        await put(client, "type", "ews", SHOW_AS, "free")
+        answer = await client.get("/api/v1/users/alice/preferences")
+        [found] = [one for one in answer.json()["preferences"] if one["key"] == "showAs"]
+        assert (found["value"], found["level"]) == ("free", "installation")
+        [differs] = found["synchronizations"]
+        assert (differs["value"], differs["level"], differs["owner"]) == ("free", "type", "ews")
 
     async def test_of_an_unknown_user(self, client: Client) -> None:
         answer = await client.get("/api/v1/users/bob/preferences")
