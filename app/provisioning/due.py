@@ -7,7 +7,7 @@ from asyncpg import Record
 
 from app.database.queries import query
 from app.database.types import Pool
-from app.errors import BadRequest
+from app.paging import next_cursor, parse_cursor
 from app.provisioning.synchronizations import Synchronization
 
 __all__ = ["Due", "DuePage", "page"]
@@ -46,15 +46,11 @@ async def page(pool: Pool, now: datetime, limit: int, cursor: str | None, *, rea
 
     Raises BadRequest for a cursor that is no page's ``next``.
     """
-    last = 0
-    if cursor is not None:
-        if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
-            raise BadRequest("invalid_cursor", "cursor: expected the `next` of the page before.")
-        last = int(cursor)
+    last = parse_cursor(cursor)
     rows = await pool.fetch(query("synchronizations.due"), now, last, limit + 1, ready)
     return DuePage(
         synchronizations=[_due(row) for row in rows[:limit]],
-        next=str(rows[limit - 1]["id"]) if len(rows) > limit else None,
+        next=next_cursor(rows, limit, "id"),
     )
 
 

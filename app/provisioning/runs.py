@@ -9,7 +9,8 @@ import msgspec
 from app.clock import Clock
 from app.database.queries import query
 from app.database.types import Connection, Pool
-from app.errors import BadRequest, Conflict, Invalid, NotFound, Problem
+from app.errors import Conflict, Invalid, NotFound, Problem
+from app.paging import LAST_NUMBER, next_cursor, parse_cursor
 from app.provisioning.synchronizations import MAX_ID
 from app.provisioning.text import is_username
 from app.sync.mirror import Drift
@@ -125,15 +126,11 @@ async def find(pool: Pool, id: int, now: datetime) -> Run:
 
 async def page(pool: Pool, limit: int, cursor: str | None, now: datetime) -> RunPage:
     """A page of runs. Raises BadRequest for a cursor that is no page's ``next``."""
-    before = MAX_ID
-    if cursor is not None:
-        if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
-            raise BadRequest("invalid_cursor", "cursor: expected the `next` of the page before.")
-        before = int(cursor)
+    before = parse_cursor(cursor, LAST_NUMBER)
     rows = await pool.fetch(query("runs.page"), before, limit + 1)
     return RunPage(
         runs=[_run(row, [], now) for row in rows[:limit]],
-        next=str(rows[limit - 1]["id"]) if len(rows) > limit else None,
+        next=next_cursor(rows, limit, "id"),
     )
 
 

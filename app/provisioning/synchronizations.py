@@ -8,7 +8,8 @@ import msgspec
 from app.clock import Clock
 from app.database.queries import query
 from app.database.types import Connection, Pool
-from app.errors import BadRequest, NotFound
+from app.errors import NotFound
+from app.paging import next_cursor, parse_cursor
 from app.provisioning import users
 from app.sync.wake import wake_mailboxes
 
@@ -172,11 +173,7 @@ async def events(pool: Pool, id: int, limit: int, cursor: str | None) -> LedgerP
 
     ``cursor`` is ``next`` of the page before. Raises NotFound, and BadRequest for another cursor.
     """
-    last = 0
-    if cursor is not None:
-        if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
-            raise BadRequest("invalid_cursor", "cursor: expected the `next` of the page before.")
-        last = int(cursor)
+    last = parse_cursor(cursor)
     await find(pool, id)
     rows = await pool.fetch(query("synchronizations.events"), id, last, limit + 1)
     return LedgerPage(
@@ -191,5 +188,5 @@ async def events(pool: Pool, id: int, limit: int, cursor: str | None) -> LedgerP
             )
             for row in rows[:limit]
         ],
-        next=str(rows[limit - 1]["id"]) if len(rows) > limit else None,
+        next=next_cursor(rows, limit, "id"),
     )

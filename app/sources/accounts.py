@@ -11,9 +11,10 @@ from asyncpg import Record
 from app.database.queries import query
 from app.database.types import Connection, Pool
 from app.errors import NotFound, Problem
+from app.paging import next_cursor, parse_cursor
 from app.sources.contract import Account, Integration, Json
 from app.sources.jobs import refuse_if_active
-from app.sources.reading import READ_ONLY, check_text, convert, encode, merge_patch, parse_cursor, refuse
+from app.sources.reading import READ_ONLY, check_text, convert, encode, merge_patch, refuse
 from app.sources.secrets import Vault
 
 __all__ = [
@@ -177,10 +178,10 @@ async def open_account(connection: Connection | Pool, vault: Vault, id: UUID) ->
 
 async def page(pool: Pool, limit: int, cursor: str | None) -> IntegratedAccountPage:
     """A page of accounts. Raises BadRequest for a cursor that is no page's ``next``."""
-    rows = await pool.fetch(query("sources.accounts"), parse_cursor(cursor, 0), limit + 1)
+    rows = await pool.fetch(query("sources.accounts"), parse_cursor(cursor), limit + 1)
     return IntegratedAccountPage(
         integrated_accounts=[_account(row) for row in rows[:limit]],
-        next=str(rows[limit - 1]["number"]) if len(rows) > limit else None,
+        next=next_cursor(rows, limit, "number"),
     )
 
 

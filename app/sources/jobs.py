@@ -10,9 +10,10 @@ from asyncpg import Record
 from app.database.queries import query
 from app.database.types import Connection, Pool
 from app.errors import Conflict, NotFound
+from app.paging import next_cursor, parse_cursor
 from app.sources.contract import Integration, Json
 from app.sources.definition import Definition, Resource, parse_definition
-from app.sources.reading import encode, merge_patch, parse_cursor
+from app.sources.reading import encode, merge_patch
 from app.sources.validation import check_definition
 
 __all__ = [
@@ -133,10 +134,10 @@ async def find(connection: Connection | Pool, id: UUID) -> SyncJob:
 
 async def page(pool: Pool, limit: int, cursor: str | None) -> SyncJobPage:
     """A page of jobs. Raises BadRequest for a cursor that is no page's ``next``."""
-    rows = await pool.fetch(query("sources.jobs"), parse_cursor(cursor, 0), limit + 1)
+    rows = await pool.fetch(query("sources.jobs"), parse_cursor(cursor), limit + 1)
     return SyncJobPage(
         sync_jobs=[job_of(row) for row in rows[:limit]],
-        next=str(rows[limit - 1]["number"]) if len(rows) > limit else None,
+        next=next_cursor(rows, limit, "number"),
     )
 
 

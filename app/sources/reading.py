@@ -9,7 +9,7 @@ from typing import TypeVar
 import json_merge_patch
 import msgspec
 
-from app.errors import BadRequest, Invalid, Problem
+from app.errors import Invalid, Problem
 from app.provisioning.text import is_text
 from app.sources.contract import Json
 
@@ -20,7 +20,6 @@ __all__ = [
     "convert",
     "encode",
     "merge_patch",
-    "parse_cursor",
     "refuse",
     "storable",
     "utc",
@@ -35,7 +34,6 @@ READ_ONLY = frozenset({"id", "created_at", "updated_at"})
 MAX_PROBLEMS = 100
 MAX_DEPTH = 50
 MAX_STORED = 1_000
-MAX_NUMBER = 2**63 - 1
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 
@@ -94,15 +92,6 @@ def check_text(field: str, text: str | None, limit: int) -> list[Problem]:
     if text is None or (text != "" and is_text(text, limit)):
         return []
     return [Problem(field=field, detail=f"Expected 1 to {limit} characters, none of them a control one.")]
-
-
-def parse_cursor(cursor: str | None, first: int) -> int:
-    """The number that a page begins behind; ``first`` for no cursor. Raises BadRequest."""
-    if cursor is None:
-        return first
-    if not (cursor.isascii() and cursor.isdigit()) or int(cursor) > MAX_NUMBER:
-        raise BadRequest("invalid_cursor", "cursor: expected the `next` of the page before.")
-    return int(cursor)
 
 
 def storable(text: str) -> str:

@@ -11,9 +11,10 @@ from asyncpg import Record
 from app.database.queries import query
 from app.database.types import Connection, Pool
 from app.errors import Conflict, NotFound, Problem
+from app.paging import LAST_NUMBER, next_cursor, parse_cursor
 from app.sources.contract import Json
 from app.sources.jobs import SyncJob, job_of, refuse_if_active
-from app.sources.reading import READ_ONLY, convert, encode, parse_cursor, refuse
+from app.sources.reading import READ_ONLY, convert, encode, refuse
 from app.sources.validation import check_args
 
 __all__ = [
@@ -37,7 +38,6 @@ ErrorHandling: TypeAlias = Literal["ignore", "fail_fast", "batch"]
 ``fail_fast``: the first error ends the run, and nothing is applied."""
 
 MAX_ERRORS = 100
-MAX_NUMBER = 2**63 - 1
 
 
 class RunForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -215,11 +215,11 @@ async def page(
     account: UUID | None = None,
 ) -> JobRunPage:
     """A page of runs, of one job or account if named. Raises BadRequest for a cursor that is none."""
-    before = parse_cursor(cursor, MAX_NUMBER)
+    before = parse_cursor(cursor, LAST_NUMBER)
     rows = await pool.fetch(query("sources.runs"), before, limit + 1, job, account)
     return JobRunPage(
         sync_job_runs=[_run(row, []) for row in rows[:limit]],
-        next=str(rows[limit - 1]["number"]) if len(rows) > limit else None,
+        next=next_cursor(rows, limit, "number"),
     )
 
 

@@ -14,10 +14,11 @@ from app.clock import Clock
 from app.database.queries import query
 from app.database.types import Connection, Pool
 from app.errors import Invalid, NotFound, Problem
+from app.paging import next_cursor, parse_cursor
 from app.sources import runs
 from app.sources.contract import Json
 from app.sources.cron import check_schedule, next_time
-from app.sources.reading import READ_ONLY, convert, encode, merge_patch, parse_cursor, refuse
+from app.sources.reading import READ_ONLY, convert, encode, merge_patch, refuse
 from app.sources.runs import ErrorHandling, RunForm, check_connection
 from app.sources.validation import check_args
 
@@ -142,10 +143,10 @@ async def find(pool: Pool, id: UUID) -> CronTrigger:
 
 async def page(pool: Pool, limit: int, cursor: str | None) -> CronTriggerPage:
     """A page of triggers. Raises BadRequest for a cursor that is no page's ``next``."""
-    rows = await pool.fetch(query("sources.triggers"), parse_cursor(cursor, 0), limit + 1)
+    rows = await pool.fetch(query("sources.triggers"), parse_cursor(cursor), limit + 1)
     return CronTriggerPage(
         sync_job_cron_triggers=[_trigger(row) for row in rows[:limit]],
-        next=str(rows[limit - 1]["number"]) if len(rows) > limit else None,
+        next=next_cursor(rows, limit, "number"),
     )
 
 
