@@ -1,9 +1,10 @@
 """How operations are described in the OpenAPI document, beyond what their signatures say."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from litestar.enums import MediaType
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import (
     Example,
@@ -64,43 +65,34 @@ PRINTABLE = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
 
 def v0_errors(*statuses: int) -> dict[int, ResponseSpec]:
     """The errors of an operation of the provisioning API: these, and the usual ones."""
-    return {
-        status: ResponseSpec(
-            V0Error,
-            description=MEANINGS[status][0],
-            generate_examples=False,
-            examples=[
-                Example(
-                    value={
-                        "errorType": MEANINGS[status][1],
-                        "errorMessage": MEANINGS[status][2],
-                        "status": "error",
-                    }
-                )
-            ],
-        )
-        for status in sorted({*USUAL, *statuses})
-    }
+
+    def example(status: int) -> dict[str, Any]:
+        _, code, message = MEANINGS[status]
+        return {"errorType": code, "errorMessage": message, "status": "error"}
+
+    return _errors(statuses, V0Error, MediaType.JSON, example)
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
     """The errors of any other operation, by RFC 9457: these, and the usual ones."""
+
+    def example(status: int) -> dict[str, Any]:
+        title, code, detail = MEANINGS[status]
+        return {"title": title, "status": status, "code": code, "detail": detail}
+
+    return _errors(statuses, ProblemDetails, "application/problem+json", example)
+
+
+def _errors(
+    statuses: Iterable[int], body: type, media_type: str, example: Callable[[int], dict[str, Any]]
+) -> dict[int, ResponseSpec]:
     return {
         status: ResponseSpec(
-            ProblemDetails,
+            body,
             description=MEANINGS[status][0],
             generate_examples=False,
-            media_type="application/problem+json",
-            examples=[
-                Example(
-                    value={
-                        "title": MEANINGS[status][0],
-                        "status": status,
-                        "code": MEANINGS[status][1],
-                        "detail": MEANINGS[status][2],
-                    }
-                )
-            ],
+            media_type=media_type,
+            examples=[Example(value=example(status))],
         )
         for status in sorted({*USUAL, *statuses})
     }

@@ -20,7 +20,14 @@ from app.database.queries import query
 from app.database.types import Pool
 from app.sync.housekeeping import working_types
 
-__all__ = ["NOT_FINISHED", "configured_types", "follow", "migrated_database", "without_worker"]
+__all__ = [
+    "NOT_FINISHED",
+    "configured_types",
+    "follow",
+    "migrated_database",
+    "progress_bar",
+    "without_worker",
+]
 
 NOT_FINISHED = 3
 """The exit status where the work was accepted and is not done: it goes on by itself once a worker runs."""
@@ -55,6 +62,19 @@ async def without_worker(pool: Pool, types: Collection[str]) -> bool:
     return bool(missing)
 
 
+def progress_bar() -> Progress:
+    """A bar on standard error, where that is a terminal: how many are done, how long the rest takes."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
 async def follow(
     pool: Pool,
     runs: Sequence[int],
@@ -66,15 +86,7 @@ async def follow(
 
     ``counting``: mailboxes visited, or events removed, of ``total`` (default: what the runs say).
     """
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    ) as progress:
+    with progress_bar() as progress:
         task = progress.add_task(description, total=total)
         try:
             while True:

@@ -10,13 +10,12 @@ import click
 import msgspec
 from asyncpg import Record
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from app.adapters import open_adapters
 from app.clock import Clock, system_clock
-from app.commands.following import migrated_database
+from app.commands.following import migrated_database, progress_bar
 from app.commands.running import configuration, run
 from app.config import Config
 from app.database.queries import query
@@ -171,15 +170,7 @@ async def _progress(
 ) -> AsyncIterator[Callable[[], None]]:
     """A progress bar over the mailboxes, on a terminal; gives what moves it on by one."""
     total = await pool.fetchval(query("mirror.count_mailboxes"), synchronization, user)
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    ) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("Reading mailboxes", total=total)
         yield lambda: progress.advance(task)
 

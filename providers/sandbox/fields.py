@@ -4,7 +4,11 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-__all__ = ["BadFields", "check_times", "event_fields", "is_texts", "listed"]
+import msgspec
+
+from providers.marker import from_strings
+
+__all__ = ["BadFields", "check_times", "event_fields", "is_texts", "listed", "shown_marker"]
 
 TEXTS = ("title", "location", "description")
 CHOICES = {"showAs": ("busy", "free", "tentative"), "privacy": ("normal", "private")}
@@ -89,3 +93,9 @@ def _is_zone(value: object) -> bool:
     except (TypeError, ValueError, OSError, KeyError):
         return False
     return True
+
+
+def shown_marker(values: dict[str, str]) -> dict[str, Any] | None:
+    """The marker in these named values as the control API shows it, or None if they hold no complete one."""
+    found = from_strings(values)
+    return None if found is None else msgspec.structs.asdict(found) | {"attempt": found.attempt.hex}

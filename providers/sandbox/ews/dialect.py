@@ -5,14 +5,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import msgspec
-
-from providers.marker import NAMES, PROPERTY_SET, from_strings
+from providers.marker import NAMES, PROPERTY_SET
 from providers.sandbox.ews import configurations, hierarchy, identifiers, items, timezones
 from providers.sandbox.ews.bodies import as_text
 from providers.sandbox.ews.paths import extended_path
 from providers.sandbox.ews.properties import moment
 from providers.sandbox.ews.soap import ResponseError
+from providers.sandbox.fields import shown_marker
 from providers.sandbox.state import Native, SandboxCalendar, SandboxMailbox
 
 __all__ = ["EwsDialect"]
@@ -121,10 +120,7 @@ class EwsDialect:
 
 def _marker(native: Native) -> dict[str, Any] | None:
     values = {name: value for name, path in _MARKER.items() if (value := native["extended"].get(path))}
-    found = from_strings(values)
-    if found is None:
-        return None
-    return msgspec.structs.asdict(found) | {"attempt": found.attempt.hex}
+    return shown_marker(values)
 
 
 def _folder(calendar: str | None) -> str:

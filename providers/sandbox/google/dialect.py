@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from providers.marker import from_strings
+from providers.sandbox.fields import shown_marker
 from providers.sandbox.google import calendars
 from providers.sandbox.google.calendar import Calendar
 from providers.sandbox.google.html import shown, typed
@@ -59,7 +59,7 @@ class GoogleDialect:
             "privacy": "private" if native.get("visibility") in ("private", "confidential") else "normal",
             "colour": _COLOURS.get(native.get("colorId", "")),
             "calendar": native.get("calendar"),
-            "marker": _marker(private),
+            "marker": shown_marker(private),
         }
 
     def create(self, mailbox: SandboxMailbox, common: dict[str, Any]) -> Native:
@@ -109,18 +109,6 @@ def _show_as(native: Native) -> str:
     if native.get("transparency") == "transparent":
         return "free"
     return "tentative" if native["status"] == "tentative" else "busy"
-
-
-def _marker(private: dict[str, str]) -> dict[str, Any] | None:
-    found = from_strings(private)
-    if found is None:
-        return None
-    return {
-        "instance": found.instance,
-        "synchronization": found.synchronization,
-        "event": found.event,
-        "attempt": found.attempt.hex,
-    }
 
 
 def _fields(common: dict[str, Any], described: dict[str, Any]) -> dict[str, Any]:

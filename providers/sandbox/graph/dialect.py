@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from providers import marker
+from providers.sandbox.fields import shown_marker
 from providers.sandbox.graph import calendars, store, zones
 from providers.sandbox.graph.categories import colour_of
 from providers.sandbox.graph.messages import TYPE
@@ -90,15 +91,7 @@ def _marker(native: Native) -> dict[str, Any] | None:
         for item in native.get("singleValueExtendedProperties", ())
         if item["id"] in PROPERTIES
     }
-    found = marker.from_strings(values)
-    if found is None:
-        return None
-    return {
-        "instance": found.instance,
-        "synchronization": found.synchronization,
-        "event": found.event,
-        "attempt": found.attempt.hex,
-    }
+    return shown_marker(values)
 
 
 def _given(common: dict[str, Any]) -> dict[str, Any]:
