@@ -1,10 +1,12 @@
 -- name: stale
--- The current synchronizations of mailbox $1 whose shaped events are out of date, with the preferences that shape them ({}:
--- none does any more).
-SELECT s.id, s.username, shaping(s.preferences) AS shaping
+-- The synchronizations of mailbox $1 whose shaped events are out of date, with the preferences that shape them ({}: none
+-- does any more). Former ones want nothing: what was shaped for them goes.
+SELECT s.id, s.username, CASE WHEN s.unlinked_at IS NULL THEN shaping(s.preferences) ELSE '{}' END AS shaping
 FROM synchronizations AS s
 LEFT JOIN users AS u USING (username)
-WHERE s.mailbox_id = $1 AND s.unlinked_at IS NULL AND shape_is_stale(s, u.timetable_revision);
+WHERE s.mailbox_id = $1 AND CASE
+    WHEN s.unlinked_at IS NULL THEN shape_is_stale(s, u.timetable_revision) ELSE s.shaped_revision IS NOT NULL
+END;
 
 -- name: store
 -- What synchronization $1 wants, by the preferences $3, of the timetable of revision $2: the events $4 with their times

@@ -124,6 +124,16 @@ async def test_each_synchronization_has_its_own(world: World) -> None:
     assert sorted(e.event.show_as for e in world.pushed(ALICE)) == ["busy", "free"]
 
 
+async def test_what_was_shaped_goes_with_the_synchronization(world: World) -> None:
+    await world.publish("alice", LECTURE, EXAM)
+    id = await world.link("alice", ALICE)
+    await world.prefer(id, {"presentation.showAs": "free"})
+    await world.work()
+    await world.unlink("UNLINK_ONLY", id)
+    await world.work()
+    assert await world.pool.fetchval("SELECT count(*) FROM shaped_events") == 0
+
+
 async def test_a_cancelled_event_stays_away(world: World) -> None:
     await world.publish("alice", LECTURE, EXAM)
     id = await world.link("alice", ALICE)
