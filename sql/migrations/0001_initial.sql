@@ -7,6 +7,7 @@ CREATE TABLE users (
     roles text[] NOT NULL DEFAULT '{}',
     -- The timetable as last published; null until there is one.
     timetable_revision bigint,
+    timetable_changed_at timestamptz,            -- when a publication last changed it
     -- The revision whose removals whoever published it has confirmed (?confirm=true).
     confirmed_revision bigint,
     created_at timestamptz NOT NULL DEFAULT now()
@@ -21,6 +22,8 @@ CREATE TABLE timetable_events (
     content jsonb NOT NULL,                      -- providers.contract.Event
     content_hash bytea NOT NULL,                 -- of the content, by app.timetables.event
     cancelled boolean NOT NULL DEFAULT false,    -- a cancelled event is not wanted in a mailbox
+    wanted_since timestamptz,                    -- when it came into the timetable
+    changed_at timestamptz,                      -- when it last changed there
     PRIMARY KEY (username, uid)
 );
 
@@ -58,8 +61,14 @@ CREATE TABLE synchronizations (
     ),
     last_error text,                             -- a sentence for an administrator
     last_resync timestamptz,                     -- end of the last complete run
+    failing_since timestamptz,                   -- since when no run could be completed; null: the last one was
     held boolean NOT NULL DEFAULT false,         -- too much would go: nothing is written before an approval
     approved boolean NOT NULL DEFAULT false,     -- an administrator has approved what was held
+    -- The preferences in effect, {"section.key": value}; kept as effective_preferences gives them.
+    preferences jsonb NOT NULL DEFAULT '{}',
+    -- What its shaped_events were made from; null: it has none, the timetable is wanted as it is.
+    shaped_revision bigint,
+    shaped_by jsonb,
     created_at timestamptz NOT NULL DEFAULT now(),
     unlinked_at timestamptz                      -- null: current
 );
@@ -76,6 +85,39 @@ CREATE TABLE calendars (
     remote_id text,                              -- null: not there yet, or not any more
     UNIQUE (mailbox_id, name)
 );
+
+-- Work that somebody can watch: an unlinking, a bulk sync, a refresh.
+CREATE TABLE runs (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    kind text NOT NULL CHECK (kind IN ('unlink', 'sync', 'refresh')),
+    state text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'done', 'failed', 'cancelled')),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz,
+    total integer NOT NULL DEFAULT 0,            -- mailboxes to visit
+    done integer NOT NULL DEFAULT 0,             -- mailboxes visited
+    removed bigint NOT NULL DEFAULT 0,           -- events taken out
+    last_error text,
+    drift jsonb                                  -- how mailbox and ledger differed, by kind, as a refresh found it
+);
+
+CREATE INDEX runs_finished ON runs (finished_at) WHERE state <> 'active';
+
+-- What an unlinking asked for, one row a synchronization and mailbox; the moment is fixed here.
+CREATE TABLE unlinks (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run_id bigint NOT NULL REFERENCES runs ON DELETE CASCADE,
+    mailbox_id bigint NOT NULL REFERENCES mailboxes,
+    synchronization_id bigint REFERENCES synchronizations,  -- null: CLEANUP of a mailbox without one
+    mode text NOT NULL CHECK (
+        mode IN ('UNLINK_ONLY', 'DELETE_FUTURE_EVENTS', 'DELETE_ALL_EVENTS', 'CLEANUP')
+    ),
+    accepted_at timestamptz NOT NULL,
+    marked_at timestamptz,                       -- its events are marked as deleting in the ledger
+    done_at timestamptz
+);
+
+CREATE INDEX unlinks_open ON unlinks (mailbox_id) WHERE done_at IS NULL;
+CREATE INDEX unlinks_run ON unlinks (run_id);
 
 -- The ledger: every event that we put into a mailbox, are about to put there, or may have put there.
 -- A row is committed before the provider hears of what it says, and goes when the event is known to be gone.
@@ -108,7 +150,13 @@ CREATE TABLE ledger (
     retry_at timestamptz,
     refused_hash bytea,                          -- the content that was refused; not sent again
     error_code text,
-    error text
+    error text,
+    -- What the last reading found, where the event was not as it was pushed. Of one that was changed, what the mailbox
+    -- holds is not known.
+    drift text CHECK (drift IN ('missing', 'changed')),
+    rewrites integer NOT NULL DEFAULT 0,         -- times in a row that it did not hold what had been pushed
+    -- Which unlinking a deleting row belongs to, so that the run's end is known.
+    unlink_id bigint REFERENCES unlinks ON DELETE SET NULL
 );
 
 CREATE UNIQUE INDEX ledger_event ON ledger (synchronization_id, uid);
@@ -116,6 +164,7 @@ CREATE INDEX ledger_work ON ledger (mailbox_id, state) WHERE state <> 'present';
 CREATE INDEX ledger_unknown ON ledger (mailbox_id) WHERE sent_at IS NOT NULL;
 CREATE INDEX ledger_mailbox ON ledger (mailbox_id, uid);
 CREATE INDEX ledger_calendar ON ledger (calendar_id) WHERE calendar_id IS NOT NULL;
+CREATE INDEX ledger_unlink ON ledger (unlink_id) WHERE unlink_id IS NOT NULL;
 
 -- Creates believed lost that may yet arrive: looked for later, and taken out if they did.
 CREATE TABLE lost_creates (
@@ -130,40 +179,6 @@ CREATE TABLE lost_creates (
 );
 
 CREATE INDEX lost_creates_mailbox ON lost_creates (mailbox_id, check_at);
-
--- Work that somebody can watch: an unlinking, a bulk sync, a refresh.
-CREATE TABLE runs (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind text NOT NULL CHECK (kind IN ('unlink', 'sync', 'refresh')),
-    state text NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'done', 'failed', 'cancelled')),
-    created_at timestamptz NOT NULL DEFAULT now(),
-    finished_at timestamptz,
-    total integer NOT NULL DEFAULT 0,            -- mailboxes to visit
-    done integer NOT NULL DEFAULT 0,             -- mailboxes visited
-    removed bigint NOT NULL DEFAULT 0,           -- events taken out
-    last_error text
-);
-
--- What an unlinking asked for, one row a synchronization and mailbox; the moment is fixed here.
-CREATE TABLE unlinks (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    run_id bigint NOT NULL REFERENCES runs,
-    mailbox_id bigint NOT NULL REFERENCES mailboxes,
-    synchronization_id bigint REFERENCES synchronizations,  -- null: CLEANUP of a mailbox without one
-    mode text NOT NULL CHECK (
-        mode IN ('UNLINK_ONLY', 'DELETE_FUTURE_EVENTS', 'DELETE_ALL_EVENTS', 'CLEANUP')
-    ),
-    accepted_at timestamptz NOT NULL,
-    marked_at timestamptz,                       -- its events are marked as deleting in the ledger
-    done_at timestamptz
-);
-
-CREATE INDEX unlinks_open ON unlinks (mailbox_id) WHERE done_at IS NULL;
-CREATE INDEX unlinks_run ON unlinks (run_id);
-
--- Which unlinking a deleting ledger row belongs to, so that the run's end is known.
-ALTER TABLE ledger ADD COLUMN unlink_id bigint REFERENCES unlinks ON DELETE SET NULL;
-CREATE INDEX ledger_unlink ON ledger (unlink_id) WHERE unlink_id IS NOT NULL;
 
 -- The providers' limits, shared by all workers. Keys: TYPE:account:NAME and TYPE:mailbox:IDENTITY.
 CREATE TABLE quotas (

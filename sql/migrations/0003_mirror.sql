@@ -42,15 +42,6 @@ CREATE TABLE refreshes (
 
 CREATE INDEX refreshes_mailbox ON refreshes (mailbox_id);
 
--- How mailbox and ledger differed, by kind, as a refresh found it; null in other runs.
-ALTER TABLE runs ADD COLUMN drift jsonb;
-
--- What the last reading found of an event, where it was not as it was pushed. Of one that was changed, what the mailbox
--- holds is not known.
-ALTER TABLE ledger ADD COLUMN drift text CHECK (drift IN ('missing', 'changed'));
--- How often in a row it was written again because it did not hold what had been pushed.
-ALTER TABLE ledger ADD COLUMN rewrites integer NOT NULL DEFAULT 0;
-
 -- The uid as a marker carries it, as providers.marker.event_identity makes it.
 CREATE FUNCTION event_identity(uid text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE

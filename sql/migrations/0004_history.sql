@@ -21,17 +21,6 @@ CREATE TABLE history (
 CREATE INDEX history_event ON history (synchronization_id, uid, id);
 CREATE INDEX history_at ON history USING brin (at);
 
--- Since when an event is wanted, and when it was last changed; null: since before this was kept.
-ALTER TABLE timetable_events
-    ADD COLUMN wanted_since timestamptz,
-    ADD COLUMN changed_at timestamptz;
-
--- When a publication last changed the user's timetable.
-ALTER TABLE users ADD COLUMN timetable_changed_at timestamptz;
-
--- Since when no run over the mailbox could be completed; null: the last one was.
-ALTER TABLE synchronizations ADD COLUMN failing_since timestamptz;
-
 -- Workers that are running: each says so every few seconds.
 CREATE TABLE workers (
     id uuid PRIMARY KEY,
@@ -39,8 +28,20 @@ CREATE TABLE workers (
     seen_at timestamptz NOT NULL
 );
 
--- A bulk sync feeds its mailboxes to the workers, so many at a time.
-ALTER TABLE run_mailboxes ALTER COLUMN wake DROP NOT NULL;  -- null: it waits for its turn
+-- At most one bulk sync at a time.
+CREATE UNIQUE INDEX runs_active_sync ON runs (kind) WHERE kind = 'sync' AND state = 'active';
+
+-- The mailboxes that a bulk sync visits, one row each. It feeds them to the workers, so many at a time.
+CREATE TABLE run_mailboxes (
+    run_id bigint NOT NULL REFERENCES runs ON DELETE CASCADE,
+    mailbox_id bigint NOT NULL REFERENCES mailboxes,
+    wake bigint,                                 -- a visit counts if it began after this; null: it waits for its turn
+    done_at timestamptz,
+    error text,                                  -- a sentence for an administrator
+    PRIMARY KEY (run_id, mailbox_id)
+);
+
+CREATE INDEX run_mailboxes_open ON run_mailboxes (mailbox_id) WHERE done_at IS NULL;
 CREATE INDEX run_mailboxes_waiting ON run_mailboxes (run_id, mailbox_id) WHERE wake IS NULL AND done_at IS NULL;
 CREATE INDEX run_mailboxes_visiting ON run_mailboxes (run_id) WHERE wake IS NOT NULL AND done_at IS NULL;
 
@@ -53,15 +54,6 @@ CREATE TABLE run_selections (
     types text[],
     known_types text[]                           -- the types that this installation works for
 );
-
--- A run that is pruned takes its parts along.
-ALTER TABLE run_mailboxes
-    DROP CONSTRAINT run_mailboxes_run_id_fkey,
-    ADD FOREIGN KEY (run_id) REFERENCES runs ON DELETE CASCADE;
-ALTER TABLE unlinks
-    DROP CONSTRAINT unlinks_run_id_fkey,
-    ADD FOREIGN KEY (run_id) REFERENCES runs ON DELETE CASCADE;
-CREATE INDEX runs_finished ON runs (finished_at) WHERE state <> 'active';
 
 -- Note which mailboxes bulk sync $1 visits. Once only, whoever does it; a run without mailboxes is done.
 CREATE FUNCTION enlist_sync(run bigint, moment timestamptz) RETURNS void LANGUAGE plpgsql AS $$
@@ -131,8 +123,9 @@ BEGIN
 END
 $$;
 
--- As before, and now everybody who watches hears of each step, not of the end alone.
-CREATE OR REPLACE FUNCTION finish_run_if_done(run bigint, at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+-- Bring the count of an unlinking's run up to date, and tell whoever watches; it is done when nothing of it is open.
+-- The row is locked first, so that of two that finish the last pieces at once, the later one sees both.
+CREATE FUNCTION finish_run_if_done(run bigint, at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM FROM runs WHERE id = run FOR UPDATE;
 

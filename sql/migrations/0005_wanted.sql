@@ -1,12 +1,5 @@
 -- What is wanted in a mailbox: the timetable, seen through the preferences of each synchronization.
 
-ALTER TABLE synchronizations
-    -- The preferences in effect, {"section.key": value}; kept as effective_preferences gives them.
-    ADD COLUMN preferences jsonb NOT NULL DEFAULT '{}',
-    -- What its shaped_events were made from; null: it has none, the timetable is wanted as it is.
-    ADD COLUMN shaped_revision bigint,
-    ADD COLUMN shaped_by jsonb;
-
 -- The preferences that change or leave out events; the others are applied where they are needed.
 CREATE FUNCTION shaping(preferences jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN preferences - ARRAY[
