@@ -81,6 +81,8 @@ async def measure(pool: Pool, synchronizations: int, events: int) -> Times:
     await world.work()
     worked = time.perf_counter() - begun
     updates = sum(isinstance(one, Update) for call in adapter.calls for one in call.operations)
+    if (due, updates) != (synchronizations, synchronizations * events):
+        raise click.ClickException(f"Only {due} mailboxes were due, and {updates} events updated.")
     return Times(put, due, worked, updates)
 
 
