@@ -282,12 +282,15 @@ class Ledger:
         async with self.transaction() as (connection, _):
             await connection.execute(query("ledger.lost_checked"), list(attempts), now, wait, looks)
 
-    async def plan(self, now: datetime, guard_share: float, guard_events: int, people: str) -> None:
+    async def plan(
+        self, now: datetime, guard_share: float, guard_events: int, people: str, look_again_at: datetime
+    ) -> None:
         """Compare what is wanted with the ledger, and note what is to be done.
 
         Set-based, and the same result however often it is done. A synchronization that would lose more
         than this share of its future events, and more than so many, is held. ``people`` is the policy
-        where the preferences name none.
+        where the preferences name none. Creates that nobody wants any more and that might yet arrive are
+        looked for from ``look_again_at`` on.
         """
         async with self.transaction() as (connection, _):
             await connection.execute(query("ledger.mark_unlinks"), self.mailbox_id, now)
@@ -295,8 +298,11 @@ class Ledger:
             await connection.execute(query("calendars.enlist"), self.mailbox_id)
             await connection.execute(query("ledger.hold"), self.mailbox_id, now, guard_share, guard_events)
             await connection.execute(query("ledger.rest_unlinked"), self.mailbox_id)
-            for name in ("adopt", "plan_changes", "plan_removals", "drop_unsent", "plan_creates"):
-                await connection.execute(query(f"ledger.{name}"), self.mailbox_id, now)
+            await connection.execute(query("ledger.adopt"), self.mailbox_id, now)
+            await connection.execute(query("ledger.plan_changes"), self.mailbox_id, now, look_again_at)
+            await connection.execute(query("ledger.plan_removals"), self.mailbox_id, now)
+            await connection.execute(query("ledger.drop_unsent"), self.mailbox_id, now, look_again_at)
+            await connection.execute(query("ledger.plan_creates"), self.mailbox_id, now)
 
     async def _settle_orphans(self, connection: Connection, people: str, now: datetime) -> None:
         """What was in a calendar of ours that the person has removed is gone with it."""
@@ -346,7 +352,7 @@ class Ledger:
         if answers.vanished:
             await connection.execute(query("ledger.vanished"), answers.vanished)
         if answers.unsent:
-            await connection.execute(query("ledger.settle_resend"), answers.unsent)
+            await connection.execute(query("ledger.unsent"), answers.unsent)
         if answers.refused:
             await connection.execute(
                 query("ledger.refused"),

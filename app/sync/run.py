@@ -23,7 +23,7 @@ from app.sync.calendars import in_calendar, is_calendar_gone, make_needed, note_
 from app.sync.metrics import OPERATIONS
 from app.sync.pacing import Block, Pacer
 from app.sync.refresh import refresh_if_due
-from app.sync.settle import remove_late_arrivals, settle_unknown
+from app.sync.settle import LOOK_AGAIN, remove_late_arrivals, settle_unknown
 from app.sync.shaping import shape_wanted
 from providers.contract import (
     Adapter,
@@ -134,6 +134,7 @@ class Run:
                 self._config.timetables.guard_share,
                 self._config.timetables.guard_events,
                 self._config.sync.people,
+                self._clock() + LOOK_AGAIN,
             )
             if await self._refreshed(mailbox):
                 continue

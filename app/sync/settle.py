@@ -13,7 +13,7 @@ from app.ledger import Entry, Ledger, Lost, Place, Settlement
 from app.sync.calendars import in_calendar, is_calendar_gone, note_gone
 from providers.contract import Adapter, Delete, Done, Mailbox, Permit, ProviderError, RemoteEvent
 
-__all__ = ["remove_late_arrivals", "settle_unknown"]
+__all__ = ["LOOK_AGAIN", "remove_late_arrivals", "settle_unknown"]
 
 LOOK_AGAIN = timedelta(minutes=2)
 """How long after it was given up a lost create is looked for the first time."""

@@ -130,6 +130,7 @@ CREATE TABLE ledger (
     state text NOT NULL CHECK (state IN ('creating', 'present', 'updating', 'deleting', 'refused')),
     -- Identity in the mailbox.
     attempt uuid NOT NULL DEFAULT gen_random_uuid(),
+    may_arrive boolean NOT NULL DEFAULT false,   -- the attempt was sent, and could not be seen; it is to be sent again
     remote_id text,
     remote_version text,
     -- What the mailbox holds, as last confirmed; null before the first confirmation.

@@ -21,7 +21,9 @@ WHERE ledger.id = found.id;
 
 -- name: settle_resend
 -- These ($1) were not carried out, or it does no harm to send them again with the same identity.
-UPDATE ledger SET sent_at = NULL, sent_content = NULL, sent_hash = NULL
+-- A create might yet arrive.
+UPDATE ledger
+SET sent_at = NULL, sent_content = NULL, sent_hash = NULL, may_arrive = (state = 'creating')
 WHERE id = ANY($1::bigint[]);
 
 -- name: settle_lost
@@ -33,7 +35,7 @@ WITH lost AS (
 )
 
 UPDATE ledger
-SET attempt = gen_random_uuid(), sent_at = NULL, sent_content = NULL, sent_hash = NULL
+SET attempt = gen_random_uuid(), may_arrive = false, sent_at = NULL, sent_content = NULL, sent_hash = NULL
 WHERE id = ANY($1::bigint[]);
 
 -- name: settle_updated
@@ -108,14 +110,23 @@ WHERE u.mailbox_id = $1 AND u.marked_at IS NOT NULL AND u.done_at IS NULL
 RETURNING u.run_id;
 
 -- name: drop_unsent
--- What nobody has sent yet from mailbox $1, and nobody wants any more at $2, is forgotten.
+-- What nobody has sent yet from mailbox $1, and nobody wants any more at $2, is forgotten. What was sent and might yet
+-- arrive is looked for from $3 on.
 WITH wanted AS MATERIALIZED (
     SELECT synchronization_id, uid FROM wanted_events($1, $2)
+),
+
+dropped AS (
+    DELETE FROM ledger AS l
+    WHERE l.mailbox_id = $1 AND l.remote_id IS NULL AND l.sent_at IS NULL
+        AND NOT EXISTS (
+            SELECT FROM wanted AS w WHERE w.synchronization_id = l.synchronization_id AND w.uid = l.uid
+        )
+    RETURNING l.attempt, l.mailbox_id, l.calendar_id, l.may_arrive
 )
 
-DELETE FROM ledger AS l
-WHERE l.mailbox_id = $1 AND l.remote_id IS NULL AND l.sent_at IS NULL
-    AND NOT EXISTS (SELECT FROM wanted AS w WHERE w.synchronization_id = l.synchronization_id AND w.uid = l.uid);
+INSERT INTO lost_creates (attempt, mailbox_id, calendar_id, check_at)
+SELECT attempt, mailbox_id, calendar_id, $3 FROM dropped WHERE may_arrive;
 
 -- name: rest_unlinked
 -- What was planned for synchronizations of mailbox $1 that are unlinked now, and is no part of an unlinking, rests.
@@ -223,10 +234,24 @@ WITH wanted AS (
     WHERE w.enabled AND NOT w.held
         AND l.sent_at IS NULL AND l.unlink_id IS NULL
         AND (l.state <> 'refused' OR l.refused_hash IS DISTINCT FROM w.content_hash)
+),
+
+lost AS (
+    INSERT INTO lost_creates (attempt, mailbox_id, calendar_id, check_at)
+    SELECT l.attempt, l.mailbox_id, l.calendar_id, $3
+    FROM wanted
+    JOIN ledger AS l USING (id)
+    WHERE wanted.state = 'creating' AND l.may_arrive AND l.calendar_id IS DISTINCT FROM wanted.calendar_id
 )
 
 UPDATE ledger AS l
-SET state = wanted.state, tries = 0, retry_at = NULL, refused_hash = NULL, error_code = NULL, error = NULL,
+SET attempt = CASE
+        WHEN wanted.state = 'creating' AND l.may_arrive AND l.calendar_id IS DISTINCT FROM wanted.calendar_id
+            THEN gen_random_uuid()
+        ELSE l.attempt
+    END,
+    may_arrive = l.may_arrive AND l.calendar_id IS NOT DISTINCT FROM wanted.calendar_id,
+    state = wanted.state, tries = 0, retry_at = NULL, refused_hash = NULL, error_code = NULL, error = NULL,
     calendar_id = CASE WHEN wanted.state = 'creating' THEN wanted.calendar_id ELSE l.calendar_id END
 FROM wanted
 WHERE l.id = wanted.id AND (
@@ -328,10 +353,15 @@ SET state = CASE WHEN answer.retry_at IS NULL AND state <> 'deleting' THEN 'refu
 FROM unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[]) AS answer (id, code, reason, retry_at)
 WHERE ledger.id = answer.id;
 
+-- name: unsent
+-- These ($1) were not sent, after all.
+UPDATE ledger SET sent_at = NULL, sent_content = NULL, sent_hash = NULL
+WHERE id = ANY($1::bigint[]);
+
 -- name: vanished
 -- These ($1) are not in the mailbox any more, though nobody of us took them out: they are to be created anew.
 UPDATE ledger
-SET state = 'creating', attempt = gen_random_uuid(), remote_id = NULL, remote_version = NULL,
+SET state = 'creating', attempt = gen_random_uuid(), may_arrive = false, remote_id = NULL, remote_version = NULL,
     content = NULL, content_hash = NULL, possible = '{}', drift = NULL, rewrites = 0,
     sent_at = NULL, sent_content = NULL, sent_hash = NULL
 WHERE id = ANY($1::bigint[]);

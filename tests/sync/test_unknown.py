@@ -1,7 +1,7 @@
 """Answers that never came: nothing is lost, nothing is there twice."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
@@ -10,7 +10,7 @@ from app.database.queries import query
 from app.ledger import Lease, LeaseLost
 from app.sync.run import Run
 from app.sync.settle import LOOK_AGAIN
-from providers.contract import Unknown
+from providers.contract import Throttled, Unknown
 from tests.fakes import DOWN, FakeAdapter
 from tests.sync.world import World, event
 
@@ -250,3 +250,30 @@ async def test_a_worker_that_slept_past_its_lease_sends_nothing(world: World) ->
         await run()
     assert world.adapter.calls == []
     assert all(entry["sent_at"] for entry in await world.ledger(ALICE))
+
+
+@pytest.mark.parametrize("idempotent", [False, True])
+@pytest.mark.parametrize("then", ["it is not wanted any more", "it is wanted in another calendar"])
+async def test_a_create_that_arrives_late_where_it_is_not_wanted_any_more_is_taken_out(
+    world: World, idempotent: bool, then: str
+) -> None:
+    """Also where the provider would have known the attempt again: nobody sends that any more."""
+    world.adapter.idempotent_create = idempotent
+    await world.publish("alice", event("a"))
+    id = await world.link("alice", ALICE)
+    world.adapter.fail("create", LOST, late=True)
+    await world.work()
+    world.adapter.fail("create", Throttled(until=world.clock() + timedelta(minutes=1), scope="mailbox"))
+    world.clock.advance(seconds=5)
+    await world.work()
+    wanted = []
+    if then == "it is not wanted any more":
+        await world.publish("alice")
+    else:
+        wanted.append(event("a"))
+        await world.prefer(id, {"calendar.name": "Timetable"})
+    world.clock.advance(minutes=2)
+    await world.work()
+    assert world.adapter.deliver() == 1
+    await world.settle(hours=24)
+    await world.assert_true(ALICE, wanted)
