@@ -3,9 +3,14 @@
 The model is a plain list of what was published, linked and unlinked. The machine publishes, links, unlinks,
 acts as people do, and lets the provider and the workers fail; when all is settled, mailbox, ledger and model
 agree, and nothing that is not ours was touched. It runs over any ``Provider``.
+
+A test run plays the same sequences each time. As many others as one likes:
+
+    PROPERTY_EXAMPLES=500 ./run tests tests/sync/test_properties.py --hypothesis-seed=7 --timeout=0
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -13,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import asyncpg
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from structlog.testing import capture_logs
@@ -24,9 +30,24 @@ from tests.conftest import in_database
 from tests.sync.provider import ADDRESSES, Held, Provider
 from tests.sync.world import World, event
 
-__all__ = ["START", "USERS", "Drawn", "Reconciling", "timetables"]
+__all__ = ["START", "USERS", "Drawn", "Reconciling", "sequences", "timetables"]
 
 Result = TypeVar("Result")
+
+EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "0"))
+
+
+def sequences(count: int) -> settings:
+    """So many sequences of up to 25 steps, always the same ones; or as many others as somebody asks for."""
+    return settings(
+        max_examples=EXAMPLES or count,
+        derandomize=not EXAMPLES,
+        stateful_step_count=25,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
 
 USERS = ("alice", "bob")
 UIDS = ("a", "b", "c", "d")

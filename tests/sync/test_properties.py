@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from providers.contract import Event, Throttled, Unknown
 from tests.clock import SettableClock
 from tests.fakes import FakeAdapter, FakeEvent, FakeMailbox
-from tests.sync.machine import Reconciling
+from tests.sync.machine import Reconciling, sequences
 from tests.sync.provider import ADDRESSES, Held, Provider
 from tests.sync.world import INSTANCE, event
 
@@ -101,10 +100,5 @@ def test_whatever_happens_it_ends_well(
 
     run_state_machine_as_test(
         Machine,
-        settings=settings(
-            max_examples=25,
-            stateful_step_count=25,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
+        settings=sequences(25),
     )
