@@ -24,7 +24,7 @@ from app.api.v0_synchronizations import SynchronizationId
 from app.errors import BadRequest, Forbidden
 from app.provisioning import due, explain, runs, synchronizations
 from app.provisioning.due import DuePage
-from app.provisioning.explain import EventHistory
+from app.provisioning.event_history import EventHistory
 from app.provisioning.synchronizations import Details, LedgerPage
 from app.provisioning.unlink import Preview, parse_mode, preview
 

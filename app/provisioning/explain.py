@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-import msgspec
 from asyncpg import Record
 
 from app.clock import Clock
 from app.config import TimetableSettings
 from app.database.queries import query
 from app.database.types import Pool
+from app.provisioning.event_history import EventHistory, Refusal, Removal, Try, Waiting
 from app.provisioning.synchronizations import MAX_ID, known_id, not_found
 from app.provisioning.text import is_text, is_username
 from app.provisioning.told import moment, told_of_mailbox, told_of_timetable, told_of_tries
 
-__all__ = ["EventHistory", "Refusal", "Removal", "Try", "Waiting", "explain", "of_user", "owner"]
+__all__ = ["explain", "of_user", "owner"]
 
 MAX_TRIES = 100
 
@@ -27,95 +27,6 @@ WAITING = {
     "PERMISSION_DENIED": "no_access",
     "MAILBOX_NOT_FOUND": "mailbox_not_found",
 }
-
-
-class Try(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Operations with the same answer, one after the other: ``times`` of them, from ``first_at`` to ``at``.
-
-    ``operation``: ``create``, ``update``, ``delete`` or ``read``. ``outcome``: ``done``, ``gone`` (the event
-    was not there any more), ``changed`` (a reading found that), ``refused``, ``throttled``, ``unknown`` (no
-    answer came), ``lost`` (and it had not been carried out). ``run``: the unlinking.
-    """
-
-    operation: str
-    outcome: str
-    first_at: datetime
-    at: datetime
-    times: int
-    code: str | None
-    reason: str | None
-    remote_id: str | None
-    synchronization: int
-    run: int | None
-
-
-class Refusal(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The provider does not take the event; ``retry_at`` null: not tried again before the event changes."""
-
-    code: str | None
-    reason: str | None
-    retry_at: datetime | None
-
-
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """What the event waits for. ``until``: when it is tried next, where that is known.
-
-    ``code``: ``disabled``, ``held``, ``throttled``, ``provider_down``, ``no_access``, ``mailbox_not_found``,
-    ``retry``, ``answer``, ``running`` or ``worker``.
-    """
-
-    code: str
-    reason: str
-    since: datetime | None = None
-    until: datetime | None = None
-
-
-class Removal(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The event was taken out. ``by``: ``unlinking`` (of ``run``), or ``timetable``: it was not wanted."""
-
-    at: datetime
-    by: str
-    run: int | None
-    remote_id: str | None
-
-
-class EventHistory(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What is known of an event in a synchronization, wanted or not. Times are in UTC.
-
-    ``status``: ``present`` (in the mailbox as published), ``deleted_there`` and ``changed_there`` (by
-    somebody else, as the mailbox was last read), ``waiting``, ``refused``, ``removing``, ``removed``,
-    ``left_behind`` (by an unlinking), ``adopted`` (by a later synchronization), ``unlinked`` (before it was
-    written), ``cancelled``, ``left_out`` (by a preference) or ``not_published``. ``state``, ``start`` and
-    ``end`` are the ledger's: as last pushed.
-    """
-
-    synchronization: int
-    username: str
-    uid: str
-    status: str
-    explanation: list[str]
-    wanted: bool
-    left_out_by: str | None
-    """The preference (``section.key``) that keeps an event of the timetable out of the mailbox."""
-    left_out_level: str | None
-    """The level at which that preference is set, or ``default``; null where it is set no longer."""
-    left_out_owner: str | None
-    """Whose value at that level it is; null for the default."""
-    calendar: str | None
-    """The calendar that it is in or is put into, by the name that it was made with; null: the default one."""
-    wanted_since: datetime | None
-    changed_at: datetime | None
-    published_at: datetime | None
-    """When a publication last changed the user's timetable."""
-    state: str | None
-    remote_id: str | None
-    pushed_at: datetime | None
-    start: datetime | None
-    end: datetime | None
-    refused: Refusal | None
-    waiting: Waiting | None
-    removed: Removal | None
-    tries: list[Try]
 
 
 async def owner(pool: Pool, id: int) -> str:

@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from asyncpg import Record
 
 from app.config import TimetableSettings
-
-if TYPE_CHECKING:
-    from app.provisioning.explain import Removal, Try
+from app.provisioning.event_history import Removal, Try
 
 __all__ = ["moment", "told_of_mailbox", "told_of_timetable", "told_of_tries"]
 
@@ -83,7 +80,7 @@ def _set_at(facts: Record) -> str:
             return f" (set for the {level} {owner})"
 
 
-def told_of_mailbox(facts: Record, status: str, removed: "Removal | None") -> list[str]:
+def told_of_mailbox(facts: Record, status: str, removed: Removal | None) -> list[str]:
     """Where the event is, and what is to become of it there."""
     told = []
     if facts["remote_id"] is not None:
@@ -126,7 +123,7 @@ DONE = {"create": "It was created", "update": "It was updated", "delete": "It wa
 ASKED = {"create": "Creating it", "update": "Updating it", "delete": "Deleting it"}
 
 
-def told_of_tries(tries: "Sequence[Try]") -> list[str]:
+def told_of_tries(tries: Sequence[Try]) -> list[str]:
     """What was tried, the oldest first."""
     told = []
     for one in reversed(tries[:MAX_TOLD]):

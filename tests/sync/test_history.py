@@ -6,7 +6,8 @@ import pytest
 
 from app.errors import NotFound
 from app.provisioning import synchronizations
-from app.provisioning.explain import EventHistory, explain, of_user
+from app.provisioning.event_history import EventHistory
+from app.provisioning.explain import explain, of_user
 from app.sync.settle import LOOK_AGAIN
 from providers.contract import Refused, Throttled
 from tests.fakes import DOWN
