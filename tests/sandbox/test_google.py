@@ -623,6 +623,52 @@ async def test_fault_partial_carries_out_the_first_half_of_a_batch(control, goog
     assert [item["id"] for item in (await google.page())["items"]] == ["event0", "event1"]
 
 
+@pytest.mark.parametrize(("operation", "method"), [("create", "POST"), ("read", "GET")])
+async def test_fault_truncated_looks_whole(sandbox, client, control, google, operation, method):
+    await google.insert(id="first")
+    await play(control, fault="truncated", operation=operation)
+    headers = {"Authorization": f"Bearer {google.http.credentials.token}"}
+    url = f"{sandbox.url}/calendar/v3/calendars/primary/events"
+    body = event(id="event") if method == "POST" else None
+    async with client.request(method, url, json=body, headers=headers) as answer:
+        assert answer.status == 200
+        with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
+            await answer.json()
+    assert len((await google.page())["items"]) == (2 if method == "POST" else 1)
+
+
+async def test_fault_truncated_of_one_call_in_a_batch_leaves_the_others_whole(control, google):
+    await google.page()
+    await play(control, fault="truncated", operation="create", nth=2)
+    inserts = [google.events.insert(**PRIMARY, body=event(id=f"event{n}")) for n in range(3)]
+    answers = await google.batch(*inserts)
+    # The client library gives as text what it cannot read.
+    assert [type(answer) for answer in answers] == [dict, str, dict]
+    assert len((await google.page())["items"]) == 3
+
+
+async def test_fault_truncated_of_a_batch_leaves_answers_out(control, google):
+    await google.page()
+    await play(control, fault="truncated", operation="$batch")
+    inserts = [google.events.insert(**PRIMARY, body=event(id=f"event{n}")) for n in range(4)]
+    with pytest.raises(KeyError):
+        await google.batch(*inserts)
+    assert len((await google.page())["items"]) == 4
+
+
+@pytest.mark.parametrize("operation", ["create", "update"])
+async def test_fault_moves_on_gives_the_event_another_etag_by_itself(control, google, operation):
+    made = await google.insert(id="first")
+    await play(control, fault="moves_on", operation=operation)
+    if operation == "create":
+        made = await google.insert(id="second")
+    else:
+        made = await google.run(google.events.patch(**PRIMARY, eventId="first", body={"summary": "x"}))
+    held = await google.get(made["id"])
+    assert held["etag"] != made["etag"]
+    assert held | {"etag": made["etag"]} == made
+
+
 async def test_fault_slow_waits_and_then_does_the_work(sandbox, control, google):
     slept = []
 

@@ -77,16 +77,6 @@ async def test_a_partial_answer_never_becomes_complete(graph: Graph, control: Co
     assert (await graph.call("GET", EVENTS))[0] == 200
 
 
-@pytest.mark.parametrize("fault", ["truncated", "moves_on"])
-@pytest.mark.parametrize("type", ["ews", "googlecalendar", "*"])
-async def test_a_fault_that_only_graph_plays_is_refused_for_others(
-    control: Control, fault: str, type: str
-) -> None:
-    status, answer = await control.call("POST", "/faults", {"type": type, "fault": fault})
-    assert (status, answer["error"]) == (422, "bad_fault")
-    assert "o365" in answer["message"]
-
-
 async def test_a_truncated_answer_looks_whole(
     graph: Graph, control: Control, event: Event, client: aiohttp.ClientSession
 ) -> None:

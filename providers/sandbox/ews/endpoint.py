@@ -121,6 +121,8 @@ class Endpoint:
             case "slow":
                 await self._state.sleep(float(fault.options.get("delay", 5)))
                 return self._answer(call)
+            case "truncated":
+                return _cut_document(self._answer(call))
         match fault.options.get("shape"):
             case "document":
                 return _cut_document(self._answer(call))

@@ -7,8 +7,8 @@ ErrorServerBusy). With ``retry_after`` they carry Retry-After or
 BackOffMilliseconds, without it they do not say.
 
 ``partial`` takes ``n``, the number of items that are done. Of a request with one item it sends half of the
-answer; with the ``shape`` ``document`` a whole answer whose XML breaks off, with ``page`` a page that lacks
-its second half and still says that it is the last.
+answer; with the ``shape`` ``document`` a whole answer whose XML breaks off (``truncated`` is the same for any
+number of items), with ``page`` a page that lacks its second half and still says that it is the last.
 
 ``expired_state`` meets a SyncFolderItems that shows a state, and no other request. ``deny`` takes ``code``,
 any response code, and ``gone`` takes ``what``: event, calendar, mailbox.
@@ -51,7 +51,7 @@ for the mailbox; the sandbox is stricter, so that one account never needs more i
 """
 
 _BUSY = "The server cannot service this request right now. Try again later."
-_OF_REQUESTS = ("unavailable", "commit_then_drop", "commit_then_503", "slow", "partial")
+_OF_REQUESTS = ("unavailable", "commit_then_drop", "commit_then_503", "slow", "partial", "truncated")
 
 
 class Plan(msgspec.Struct, kw_only=True):
@@ -63,6 +63,8 @@ class Plan(msgspec.Struct, kw_only=True):
     limit: int | None = None
     """From this item on, all are busy."""
     busy: ResponseError | None = None
+    moves_on: set[int] = set()
+    """Items whose version moves on once they are made or changed."""
 
     def check(self, index: int) -> None:
         """Raises ``ResponseError`` if this item of the request is not to be carried out."""
@@ -118,6 +120,8 @@ def _play(
     elif fault.fault == "partial" and items > 1:
         done = fault.options.get("n")
         result.limit, result.busy = (items // 2 if done is None else int(done)), _busy_item(fault)
+    elif fault.fault == "moves_on":
+        result.moves_on |= set(indexes)
     elif fault.fault == "throttle" or fault.fault in _OF_REQUESTS:
         result.fault = fault
     else:

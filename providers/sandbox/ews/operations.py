@@ -35,6 +35,8 @@ class Call(msgspec.Struct, kw_only=True):
     caller: Caller
     body: etree._Element
     plan: Plan
+    written: tuple[SandboxMailbox, Native] | None = None
+    """The calendar item that was made or changed last, and where it is."""
 
     def part(self, name: str) -> etree._Element:
         """A direct child of the request that its schema requires."""
@@ -80,6 +82,9 @@ def carry_out(call: Call) -> list[str]:
         try:
             call.plan.check(index)
             content = handle(call, element)
+            if index in call.plan.moves_on and call.written is not None:
+                mailbox, native = call.written
+                items.stamp(mailbox, native, native["modifiedBy"], call.caller.state.now())
             if verb is not None:
                 call.caller.state.stats.operation("ews", verb)
         except ResponseError as error:
@@ -131,6 +136,7 @@ def _create(call: Call, element: etree._Element) -> str:
         by=call.caller.name,
         now=call.caller.state.now(),
     )
+    call.written = mailbox, native
     _count_mails(call, native, sending)
     return _item_xml(mailbox, native)
 
@@ -148,6 +154,7 @@ def _update(call: Call, element: etree._Element) -> str:
     now = call.caller.state.now()
     items.apply(native, changes, call.caller.zone, now)
     items.stamp(mailbox, native, call.caller.name, now)
+    call.written = mailbox, native
     _count_mails(call, native, sending)
     return f"{_item_xml(mailbox, native)}<m:ConflictResults><t:Count>0</t:Count></m:ConflictResults>"
 

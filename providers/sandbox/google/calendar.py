@@ -16,7 +16,7 @@ from providers.sandbox.google import rules
 from providers.sandbox.google.errors import ApiError, not_found
 from providers.sandbox.state import Native, SandboxCalendar, SandboxMailbox
 
-__all__ = ["Calendar", "check_precondition", "resource", "serial_of"]
+__all__ = ["Calendar", "check_precondition", "move_on", "resource", "serial_of"]
 
 _ID_ALPHABET = digits + ascii_lowercase[:22]
 _READ_ONLY = frozenset(
@@ -164,7 +164,7 @@ class Calendar:
         return event
 
     def _store(self, event: Native) -> Native:
-        event["etag"] = f'"{self.mailbox.next_serial():016d}"'
+        event["etag"] = _next_etag(self.mailbox)
         event["updated"] = self._now
         # In place: whoever holds the event sees the change.
         kept = self.mailbox.events.setdefault(self._key(event["id"]), {})
@@ -177,6 +177,17 @@ class Calendar:
 def resource(event: Native) -> dict[str, Any]:
     """The event as the API gives it: in which calendar it is, the path of the call says."""
     return {name: value for name, value in event.items() if name != "calendar"}
+
+
+def move_on(mailbox: SandboxMailbox, etag: str) -> None:
+    """The event of this version gets another one, as if by itself; all else stays."""
+    for event in mailbox.events.values():
+        if event["etag"] == etag:
+            event["etag"] = _next_etag(mailbox)
+
+
+def _next_etag(mailbox: SandboxMailbox) -> str:
+    return f'"{mailbox.next_serial():016d}"'
 
 
 def serial_of(event: Native) -> int:

@@ -37,8 +37,9 @@ APP_CREATED = "https://www.googleapis.com/auth/calendar.app.created"
 UNITS = {"events.patch": 3}
 """What a call takes of the quotas, where it is not one."""
 
-Ending = Literal["whole", "drop", "cut"]
-"""How the connection ends: after the whole answer, before any of it, or in the middle of it."""
+Ending = Literal["whole", "drop", "cut", "truncated"]
+"""How the connection ends: after the whole answer, before any of it, in the middle of it, or after the first
+half of it, which comes as if it were the whole."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +85,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         if self.body is None:
             return self.headers, b""
         content_type = {"Content-Type": "application/json; charset=UTF-8"}
-        return content_type | self.headers, json.dumps(self.body, ensure_ascii=False).encode()
+        body = json.dumps(self.body, ensure_ascii=False).encode()
+        return content_type | self.headers, body[: len(body) // 2] if self.ending == "truncated" else body
 
 
 class Service:
@@ -131,6 +133,8 @@ class Service:
             if fault.fault not in ("commit_then_drop", "commit_then_503"):
                 raise
             answer = Answer(status=503)  # Nobody hears what came of it.
+        if fault.fault == "moves_on" and operation in ("create", "update"):
+            calendar.move_on(mailbox, answer.headers["ETag"])
         return _spoiled(answer, fault)
 
     def _mailbox(self, subject: str) -> SandboxMailbox:
@@ -254,4 +258,6 @@ def _spoiled(answer: Answer, fault: Fault) -> Answer:
         return msgspec.structs.replace(answer, ending="drop")
     if fault.fault == "partial":
         return msgspec.structs.replace(answer, ending="cut")
+    if fault.fault == "truncated":
+        return msgspec.structs.replace(answer, ending="truncated")
     return answer

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from urllib.parse import parse_qsl, urlsplit
 
+import msgspec
 from aiohttp import web
 
 from providers.sandbox.faults import cut_connection, send_half
@@ -19,7 +20,7 @@ __all__ = ["routes"]
 BATCH = "$batch"
 TOKEN = "token"  # noqa: S105 - the name of an operation
 
-_ENDINGS: dict[str, Ending] = {"commit_then_drop": "drop", "partial": "cut"}
+_ENDINGS: dict[str, Ending] = {"commit_then_drop": "drop", "partial": "cut", "truncated": "truncated"}
 
 
 def routes(state: State, base_url: Callable[[], str]) -> list[web.AbstractRouteDef]:
@@ -53,9 +54,9 @@ class _Site:
             if fault is not None and fault.retry_after is not None:
                 headers["Retry-After"] = f"{fault.retry_after:g}"
             answer = Answer(status=error.status, body=error.body, headers=headers)
-        return await _respond(
-            request, answer, "whole" if fault is None else _ENDINGS.get(fault.fault, "whole")
-        )
+        if fault is not None:
+            answer = msgspec.structs.replace(answer, ending=_ENDINGS.get(fault.fault, "whole"))
+        return await _respond(request, answer)
 
     async def call(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
@@ -72,7 +73,7 @@ class _Site:
         )
         self._state.stats.request(TYPE, _name(call), len(body))
         answer = await self._service.call(call)
-        return await _respond(request, answer, answer.ending)
+        return await _respond(request, answer)
 
     async def batch(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
@@ -83,14 +84,14 @@ class _Site:
                 raise error
             parts = read_batch(request.headers.get("Content-Type", ""), body)
         except ApiError as error:
-            return await _respond(request, Answer.of(error), "whole")
+            return await _respond(request, Answer.of(error))
         if fault is not None and fault.fault == "partial":
             parts = parts[: (len(parts) + 1) // 2]
         inherited = {"authorization": request.headers.get("Authorization", "")}
         answers = [(part.content_id, await self._service.call(_call(part, inherited))) for part in parts]
         endings = {answer.ending for _, answer in answers}
         if fault is not None and fault.fault == "commit_then_503":
-            return await _respond(request, Answer.of(ApiError(503, "backendError", "Backend Error")), "whole")
+            return await _respond(request, Answer.of(ApiError(503, "backendError", "Backend Error")))
         if "drop" in endings or (fault is not None and fault.fault == "commit_then_drop"):
             return cut_connection(request)
         content_type, content = write_batch(
@@ -98,6 +99,8 @@ class _Site:
         )
         if "cut" in endings:
             return await send_half(request, 200, content)
+        if fault is not None and fault.fault == "truncated":
+            content = content[: len(content) // 2]
         return web.Response(headers={"Content-Type": content_type}, body=content)
 
     async def _fault(self, operation: str) -> Fault | None:
@@ -126,11 +129,11 @@ def _name(call: Call) -> str:
         return "unknown"
 
 
-async def _respond(request: web.Request, answer: Answer, ending: Ending) -> web.StreamResponse:
+async def _respond(request: web.Request, answer: Answer) -> web.StreamResponse:
     """Send the answer, or end the connection before or in the middle of it."""
     headers, body = answer.encoded()
-    if ending == "drop":
+    if answer.ending == "drop":
         return cut_connection(request)
-    if ending == "cut":
+    if answer.ending == "cut":
         return await send_half(request, answer.status, body)
     return web.Response(status=answer.status, headers=headers, body=body)

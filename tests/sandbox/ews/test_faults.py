@@ -10,7 +10,17 @@ from lxml import etree
 from providers.sandbox.ews.faults import MAX_CONNECTIONS
 from providers.sandbox.ews.identifiers import folder_id
 from providers.sandbox.state import Fault
-from tests.sandbox.ews.soap import ALICE, CALENDAR, Answer, E, Exchange, impersonating, lecture
+from tests.sandbox.ews.soap import (
+    ALICE,
+    CALENDAR,
+    Answer,
+    E,
+    Exchange,
+    impersonating,
+    lecture,
+    set_field,
+    uri,
+)
 
 BOB = "bob@uni.example"
 
@@ -88,11 +98,44 @@ async def test_half_an_answer(exchange: Exchange) -> None:
     assert subjects(exchange) == ["Lecture"]
 
 
-async def test_a_whole_answer_of_which_the_document_breaks_off(exchange: Exchange) -> None:
-    play(exchange, "partial", operation="CreateItem", times=1, shape="document")
+@pytest.mark.parametrize(
+    ("fault", "names"),
+    [
+        ({"fault": "partial", "operation": "CreateItem", "shape": "document"}, "a"),
+        ({"fault": "truncated", "operation": "CreateItem"}, "ab"),
+        ({"fault": "truncated", "operation": "create", "nth": 2}, "ab"),
+    ],
+)
+async def test_a_whole_answer_of_which_the_document_breaks_off(
+    exchange: Exchange, fault: dict[str, Any], names: str
+) -> None:
+    play(exchange, **fault, times=1)
     with pytest.raises(etree.XMLSyntaxError):
-        await exchange.create(lecture())
-    assert subjects(exchange) == ["Lecture"]
+        await exchange.create(*(lecture(name) for name in names))
+    assert subjects(exchange) == list(names)
+
+
+async def test_a_truncated_page(exchange: Exchange) -> None:
+    play(exchange, "truncated", operation="FindItem", times=1)
+    with pytest.raises(etree.XMLSyntaxError):
+        await exchange.find()
+
+
+async def test_the_version_of_one_item_moves_on_by_itself(exchange: Exchange) -> None:
+    play(exchange, "moves_on", operation="create", nth=2)
+    made = (await exchange.create(*(lecture(name) for name in "abc"))).ids
+    held = (await exchange.get(*(id for id, _ in made))).ids
+    assert [now == then for now, then in zip(held, made, strict=True)] == [True, False, True]
+    assert subjects(exchange) == list("abc")
+
+
+async def test_the_versions_of_all_items_that_are_changed_move_on(exchange: Exchange) -> None:
+    (made,) = (await exchange.create(lecture())).ids
+    play(exchange, "moves_on", operation="UpdateItem", times=1)
+    subject = set_field(uri("item:Subject"), "<t:Subject>Other</t:Subject>")
+    (changed,) = (await exchange.update(made, subject)).ids
+    assert (await exchange.get(made[0])).ids != [changed]
+    assert subjects(exchange) == ["Other"]
 
 
 async def test_half_a_page_that_is_said_to_be_the_last(exchange: Exchange) -> None:
