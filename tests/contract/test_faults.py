@@ -14,12 +14,13 @@ from providers.contract import (
     Mailbox,
     Operation,
     Outcome,
+    ProviderError,
     Refused,
     Throttled,
     Unknown,
     Update,
 )
-from tests.contract.harness import INSTANCE, Control, create, delete, lecture, put, update
+from tests.contract.harness import INSTANCE, Control, all_done, create, delete, lecture, put, update
 
 Prepared = list[Operation]
 
@@ -174,6 +175,70 @@ async def test_a_create_whose_answer_was_lost_is_found_by_its_attempt_and_sent_o
     ]
     assert any(truth)
     no_lie(outcomes, truth)
+
+
+@VERBS
+@COUNTS
+@pytest.mark.parametrize("whole", [False, True], ids=["an operation", "a request"])
+async def test_of_an_answer_that_breaks_off_nothing_is_claimed(
+    adapter: Adapter, mailbox: Mailbox, control: Control, verb: str, count: int, whole: bool
+) -> None:
+    """Nobody is told that it is not whole. What came of a create is found by its attempt."""
+    operations = await prepare(adapter, mailbox, control, verb, count)
+    await control.fault("truncated", operation=None if whole else verb, times=1)
+    outcomes = await adapter.apply(mailbox, operations)
+    await control.forget()
+    assert {type(outcome) for outcome in outcomes} <= {Done, Unknown}, outcomes
+    no_lie(outcomes, await carried_out(control, mailbox, operations))
+    if verb == "create":
+        attempts = [operation.marker.attempt for operation in operations if isinstance(operation, Create)]
+        found = await adapter.find(mailbox, INSTANCE, attempts)
+        truth = [attempt in {event.marker.attempt for event in found} for attempt in attempts]
+        assert truth == await carried_out(control, mailbox, operations)
+        assert Unknown in [type(outcome) for outcome in outcomes]
+
+
+@pytest.mark.parametrize("reading", ["list", "changes", "later changes", "find"])
+async def test_an_answer_that_breaks_off_is_no_shorter_list(
+    adapter: Adapter, mailbox: Mailbox, control: Control, reading: str
+) -> None:
+    creates = [create(lecture(n)) for n in range(20)]
+    since = None
+    if reading == "later changes":
+        since = [page async for page in adapter.changes(mailbox, INSTANCE, None)][-1].state
+    await put(adapter, mailbox, *creates)
+    await control.fault("truncated", operation="read", times=1)
+
+    async def read() -> None:
+        match reading:
+            case "list":
+                _ = [each async for each in adapter.list(mailbox, INSTANCE)]
+            case "find":
+                await adapter.find(mailbox, INSTANCE, [each.marker.attempt for each in creates])
+            case _:
+                _ = [page async for page in adapter.changes(mailbox, INSTANCE, since)]
+
+    with pytest.raises(ProviderError) as error:
+        await read()
+    assert isinstance(error.value.outcome, Unknown)
+
+
+@pytest.mark.parametrize("after", ["create", "update"])
+async def test_a_version_that_moves_on_by_itself_does_not_hide_what_the_person_wrote(
+    adapter: Adapter, mailbox: Mailbox, control: Control, after: str
+) -> None:
+    await control.fault("moves_on", operation=after, times=1)
+    made = create(lecture(description="One."))
+    (done,) = await put(adapter, mailbox, made)
+    if after == "update":
+        made = Create(event=lecture(description="Two."), marker=made.marker)
+        (done,) = all_done(
+            await adapter.apply(mailbox, [update(done, create(lecture(description="One.")), made.event)])
+        )
+    assert (await control.event(mailbox.address))["version"] != done.version
+    await control.person_changes(mailbox.address, done.id, description=f"{made.event.body}\n\nSit with Bob")
+    all_done(await adapter.apply(mailbox, [update(done, made, lecture(description="Three."))]))
+    assert (await control.event(mailbox.address))["description"] == "Three.\n\nSit with Bob"
 
 
 @VERBS
