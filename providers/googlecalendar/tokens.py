@@ -161,7 +161,17 @@ class _Request(google.auth.transport.Request):
         fetched = asyncio.run_coroutine_threadsafe(_as_coroutine(sending), self._loop).result()
         if fetched.status == 429:
             raise _Busy(Answer(status=429, retry_after=fetched.headers.get("Retry-After")))
+        if fetched.status == 200 and not _is_object(fetched.data):
+            # google-auth takes whatever comes with this status for an object, and fails with a TypeError.
+            raise ConnectionError("the token endpoint's answer is no JSON object")
         return fetched
+
+
+def _is_object(data: bytes) -> bool:
+    try:
+        return isinstance(json.loads(data), dict)
+    except ValueError:
+        return False
 
 
 async def _as_coroutine(sending: Awaitable[Fetched]) -> Fetched:

@@ -137,6 +137,14 @@ async def test_missing_delegation_is_refused_for_the_account(control, adapter):
     assert (outcome.scope, outcome.code) == ("account", "unauthorized_client")
 
 
+async def test_token_whose_answer_breaks_off_is_no_answer(control, adapter):
+    await play(control, fault="truncated", operation="token")
+    with pytest.raises(ProviderError) as caught:
+        await adapter.probe("alice@uni.example")
+    assert isinstance(caught.value.outcome, Unknown)
+    await adapter.probe("alice@uni.example")
+
+
 async def test_person_who_is_not_there_is_gone(adapter):
     with pytest.raises(ProviderError) as caught:
         await adapter.probe("nobody@elsewhere.example")
