@@ -86,10 +86,12 @@ class SourceRunner:
     async def run_until_idle(self) -> None:
         """Work until no run waits or is running, and no trigger's time has come."""
         try:
+            self._bell.clear()
             while await self._look() or self._running:
+                if self._running:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._bell.wait(), self._lease_seconds / 3)
                 self._bell.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._bell.wait(), self._lease_seconds / 3)
         finally:
             await self._give_all_back()
 
