@@ -51,7 +51,9 @@ async def apply(
     assert emptying is not None
     applying = _Applying(pool, staging, limits, clock)
     known, emptied = emptying["known"], emptying["emptied"]
-    too_many = emptied > limits.guard_events and emptied > limits.guard_share * known
+    # An empty answer where there should be a list looks like that, however few they are.
+    everybody = emptied == known and known > 1
+    too_many = everybody or (emptied > limits.guard_events and emptied > limits.guard_share * known)
     applying.keep_emptied = whole and too_many and not run.confirm
     if applying.keep_emptied:
         detail = (

@@ -216,6 +216,23 @@ class TestGuard:
         run = await again(world, full, confirm=True)
         assert (run.errors, await world.uids("alice")) == ([], ["alice00"])
 
+    @pytest.mark.parametrize("users", [2, 20])
+    async def test_an_empty_answer_is_not_believed_however_few_they_are(
+        self, world: World, users: int
+    ) -> None:
+        names = [f"u{n:02d}" for n in range(users)]
+        await world.add_users(*names)
+        job, account = await world.job(ALL, args_schema={}), await world.account()
+        world.source.script("everything", page(*(lecture(name, f"of {name}") for name in names)))
+        await world.run(job, account)
+        world.source.script("everything", page())
+        for _ in range(2):
+            run = await world.run(job, account)
+            assert (run.state, run.counts.users_refused) == ("done", users)
+            assert await world.uids("u00") == ["of u00"]
+        run = await world.run(job, account, confirm=True)
+        assert (run.errors, await world.uids("u00")) == ([], [])
+
     async def test_a_source_that_has_nothing_for_anybody_any_more_is_not_believed(self, world: World) -> None:
         """Each has too few events for the guard of one timetable."""
         names = [f"u{n:02d}" for n in range(30)]
