@@ -85,7 +85,7 @@ async def create(
     form = _parse(body)
     _check(id, form, integrations)
     row = await pool.fetchrow(
-        query("sources.create_account"),
+        query("integrated_accounts.create"),
         id,
         form.integration_name,
         form.base_url.rstrip("/"),
@@ -112,7 +112,7 @@ async def change(
     merged with those that an earlier key encrypted (``"credentials": null`` first forgets them).
     """
     async with pool.acquire() as connection, connection.transaction():
-        row = await connection.fetchrow(query("sources.lock_account"), id)
+        row = await connection.fetchrow(query("integrated_accounts.lock"), id)
         if row is None:
             raise not_found()
         before = {
@@ -130,7 +130,7 @@ async def change(
             )
         _check(id, form, integrations)
         row = await connection.fetchrow(
-            query("sources.change_account"),
+            query("integrated_accounts.change"),
             id,
             form.base_url.rstrip("/"),
             _seal(vault, form.credentials, id),
@@ -148,15 +148,15 @@ async def delete(pool: Pool, id: UUID) -> None:
     Raises NotFound, and ActiveJobRun while a run of it has not ended.
     """
     async with pool.acquire() as connection, connection.transaction():
-        if await connection.fetchrow(query("sources.lock_account"), id) is None:
+        if await connection.fetchrow(query("integrated_accounts.lock"), id) is None:
             raise not_found()
         await refuse_if_active(connection, account=id)
-        await connection.execute(query("sources.delete_account"), id)
+        await connection.execute(query("integrated_accounts.delete"), id)
 
 
 async def find(connection: Connection | Pool, id: UUID) -> IntegratedAccount:
     """An account, without its credentials. Raises NotFound."""
-    row = await connection.fetchrow(query("sources.account"), id)
+    row = await connection.fetchrow(query("integrated_accounts.find"), id)
     if row is None:
         raise not_found()
     return _account(row)
@@ -164,7 +164,7 @@ async def find(connection: Connection | Pool, id: UUID) -> IntegratedAccount:
 
 async def open_account(connection: Connection | Pool, vault: Vault, id: UUID) -> Account:
     """An account with its credentials, for a run. Raises NotFound and Undecipherable."""
-    row = await connection.fetchrow(query("sources.account"), id)
+    row = await connection.fetchrow(query("integrated_accounts.find"), id)
     if row is None:
         raise not_found()
     return Account(
@@ -178,7 +178,7 @@ async def open_account(connection: Connection | Pool, vault: Vault, id: UUID) ->
 
 async def page(pool: Pool, limit: int, cursor: str | None) -> IntegratedAccountPage:
     """A page of accounts. Raises BadRequest for a cursor that is no page's ``next``."""
-    rows = await pool.fetch(query("sources.accounts"), parse_cursor(cursor), limit + 1)
+    rows = await pool.fetch(query("integrated_accounts.page"), parse_cursor(cursor), limit + 1)
     return IntegratedAccountPage(
         integrated_accounts=[_account(row) for row in rows[:limit]],
         next=next_cursor(rows, limit, "number"),

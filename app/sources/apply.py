@@ -45,9 +45,9 @@ async def apply(
     whole = not (incremental or staging.uncertain)
     async with staging.writing() as connection:
         if whole:
-            await connection.execute(query("sources.add_vanished"), run.id)
-        counts.users = await connection.fetchval(query("sources.count_users"), run.id)
-        emptying = await connection.fetchrow(query("sources.emptied"), run.id, run.fence)
+            await connection.execute(query("source_records.add_vanished"), run.id)
+        counts.users = await connection.fetchval(query("sync_job_runs.count_users"), run.id)
+        emptying = await connection.fetchrow(query("source_records.emptied"), run.id, run.fence)
     assert emptying is not None
     applying = _Applying(pool, staging, limits, clock)
     known, emptied = emptying["known"], emptying["emptied"]
@@ -62,7 +62,7 @@ async def apply(
         )
         await staging.add_errors("run", [RecordError(place="", detail=detail)])
     after = ""
-    while rows := await pool.fetch(query("sources.users_to_apply"), run.id, after, BATCH_USERS):
+    while rows := await pool.fetch(query("sync_job_runs.users_to_apply"), run.id, after, BATCH_USERS):
         after = rows[-1]["username"]
         await applying.batch({row["username"]: whole and not row["incomplete"] for row in rows})
         await staging.progress()
@@ -70,7 +70,7 @@ async def apply(
     if not flawless:
         # What was refused is to be read again, whether it has changed or not.
         async with staging.writing() as connection:
-            await connection.execute(query("sources.forget_remembered"), run.fence)
+            await connection.execute(query("source_records.forget_remembered"), run.fence)
     return flawless
 
 
@@ -108,7 +108,7 @@ class _Applying:
         # By whoever holds the lease: a run that was lost publishes nothing more.
         async with self._staging.writing() as connection:
             rows = await connection.fetch(
-                query("sources.events_to_apply"),
+                query("source_records.events_to_apply"),
                 run.sync_job_id,
                 run.integrated_account_id,
                 usernames,
@@ -148,7 +148,11 @@ class _Applying:
         run = self._run
         async with self._staging.writing() as connection:
             await connection.execute(
-                query("sources.drop_unseen"), run.sync_job_id, run.integrated_account_id, applied, run.fence
+                query("source_records.drop_unseen"),
+                run.sync_job_id,
+                run.integrated_account_id,
+                applied,
+                run.fence,
             )
 
     async def _put_in(self, username: str, events: Sequence[Event]) -> None:

@@ -93,14 +93,16 @@ class Execution:
             integration = self._sources.integrations.get(account.integration_name)
             if integration is None:
                 return await self._end("failed", f"There is no integration {account.integration_name}.")
-            previous = await self._pool.fetchrow(query("sources.previous"), self._run.id)
+            previous = await self._pool.fetchrow(query("sync_job_runs.previous"), self._run.id)
         except RoosterError as error:
             return await self._end("failed", error.message)
         incremental = (
             previous is not None and is_incremental(self._run.resources) and not self._run.ignore_previous_run
         )
         if incremental and previous is not None:
-            await self._pool.execute(query("sources.set_previous"), self._run.id, previous["started_at"])
+            await self._pool.execute(
+                query("sync_job_runs.set_previous"), self._run.id, previous["started_at"]
+            )
         identity = RunIdentity(
             id=self._run.id,
             sync_job_id=self._run.sync_job_id,

@@ -89,7 +89,7 @@ async def create(pool: Pool, body: Json, integrations: Mapping[str, Integration]
     """A new job by a body. Raises Invalid, naming every place that is wrong."""
     definition = parse_definition(body)
     check_definition(definition, integrations)
-    row = await pool.fetchrow(query("sources.create_job"), uuid4(), *_columns(definition), now)
+    row = await pool.fetchrow(query("sync_jobs.create"), uuid4(), *_columns(definition), now)
     assert row is not None
     return job_of(row)
 
@@ -102,12 +102,12 @@ async def change(
     Raises NotFound, and Invalid, naming every place that would be wrong.
     """
     async with pool.acquire() as connection, connection.transaction():
-        row = await connection.fetchrow(query("sources.lock_job"), id)
+        row = await connection.fetchrow(query("sync_jobs.lock"), id)
         if row is None:
             raise not_found()
         definition = parse_definition(merge_patch(msgspec.to_builtins(job_of(row).definition), patch))
         check_definition(definition, integrations)
-        row = await connection.fetchrow(query("sources.change_job"), id, *_columns(definition), now)
+        row = await connection.fetchrow(query("sync_jobs.change"), id, *_columns(definition), now)
         assert row is not None
         return job_of(row)
 
@@ -118,15 +118,15 @@ async def delete(pool: Pool, id: UUID) -> None:
     Raises NotFound, and ActiveJobRun while a run of it has not ended.
     """
     async with pool.acquire() as connection, connection.transaction():
-        if await connection.fetchrow(query("sources.lock_job"), id) is None:
+        if await connection.fetchrow(query("sync_jobs.lock"), id) is None:
             raise not_found()
         await refuse_if_active(connection, job=id)
-        await connection.execute(query("sources.delete_job"), id)
+        await connection.execute(query("sync_jobs.delete"), id)
 
 
 async def find(connection: Connection | Pool, id: UUID) -> SyncJob:
     """A job. Raises NotFound."""
-    row = await connection.fetchrow(query("sources.job"), id)
+    row = await connection.fetchrow(query("sync_jobs.find"), id)
     if row is None:
         raise not_found()
     return job_of(row)
@@ -134,7 +134,7 @@ async def find(connection: Connection | Pool, id: UUID) -> SyncJob:
 
 async def page(pool: Pool, limit: int, cursor: str | None) -> SyncJobPage:
     """A page of jobs. Raises BadRequest for a cursor that is no page's ``next``."""
-    rows = await pool.fetch(query("sources.jobs"), parse_cursor(cursor), limit + 1)
+    rows = await pool.fetch(query("sync_jobs.page"), parse_cursor(cursor), limit + 1)
     return SyncJobPage(
         sync_jobs=[job_of(row) for row in rows[:limit]],
         next=next_cursor(rows, limit, "number"),
@@ -145,7 +145,7 @@ async def refuse_if_active(
     connection: Connection, *, job: UUID | None = None, account: UUID | None = None
 ) -> None:
     """Raise ActiveJobRun while a run of the job or account has not ended."""
-    run: UUID | None = await connection.fetchval(query("sources.active_run"), job, account)
+    run: UUID | None = await connection.fetchval(query("sync_job_runs.active"), job, account)
     if run is not None:
         raise ActiveJobRun(run, f"Run {run} has not ended: wait for its end or cancel it, then try again.")
 

@@ -117,7 +117,9 @@ class SourceRunner:
         await self._keep()
         free = MAX_RUNS - len(self._running)
         rows = (
-            await self._pool.fetch(query("sources.claim"), self.id, free, self._clock(), self._lease_seconds)
+            await self._pool.fetch(
+                query("sync_job_runs.claim"), self.id, free, self._clock(), self._lease_seconds
+            )
             if free > 0
             else []
         )
@@ -146,9 +148,9 @@ class SourceRunner:
     async def _seconds(self) -> float:
         """How long there is nothing to do unless the bell rings."""
         seconds = [self._lease_seconds / 3 if self._running else LONGEST_SLEEP]
-        if (due := await self._pool.fetchval(query("sources.next_due"))) is not None:
+        if (due := await self._pool.fetchval(query("cron_triggers.next_due"))) is not None:
             seconds.append((due - self._clock()).total_seconds())
-        lease: timedelta | None = await self._pool.fetchval(query("sources.next_lease"), self.id)
+        lease: timedelta | None = await self._pool.fetchval(query("sync_job_runs.next_lease"), self.id)
         if lease is not None:
             seconds.append(lease.total_seconds())
         return max(min(seconds), 0.05)
@@ -158,7 +160,7 @@ class SourceRunner:
         held = list(self._running)
         if not held:
             return
-        rows = await self._pool.fetch(query("sources.extend"), self.id, held, self._lease_seconds)
+        rows = await self._pool.fetch(query("sync_job_runs.extend"), self.id, held, self._lease_seconds)
         kept = {row["id"]: row["cancelling"] for row in rows}
         for id in held:
             running = self._running.get(id)
@@ -192,10 +194,10 @@ class SourceRunner:
             await asyncio.wait(tasks)
         for running in stopped:
             with contextlib.suppress(*TRANSIENT):
-                await self._pool.execute(query("sources.give_back"), running.run.id, running.run.fence)
+                await self._pool.execute(query("sync_job_runs.give_back"), running.run.id, running.run.fence)
 
     async def _prune(self) -> None:
         """Forget runs that ended longer ago than is kept ([runs] keep_days)."""
         before = self._clock() - timedelta(days=self._config.runs.keep_days)
-        while await self._pool.fetchval(query("sources.prune"), before, PRUNE_ROWS) == PRUNE_ROWS:
+        while await self._pool.fetchval(query("sync_job_runs.prune"), before, PRUNE_ROWS) == PRUNE_ROWS:
             pass

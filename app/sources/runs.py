@@ -158,10 +158,10 @@ async def create(pool: Pool, body: Json, now: datetime) -> JobRun:
 async def check_connection(connection: Connection, job_id: UUID, account_id: UUID) -> SyncJob:
     """The job, if it can be run with the account; both stay until the transaction ends. Raises Invalid."""
     problems = []
-    job = await connection.fetchrow(query("sources.lock_job"), job_id)
+    job = await connection.fetchrow(query("sync_jobs.lock"), job_id)
     if job is None:
         problems.append(Problem(field="sync_job_id", detail="There is no such sync job."))
-    account = await connection.fetchrow(query("sources.lock_account"), account_id)
+    account = await connection.fetchrow(query("integrated_accounts.lock"), account_id)
     if account is None:
         problems.append(Problem(field="integrated_account_id", detail="There is no such integrated account."))
     if job and account and job["integration_name"] != account["integration_name"]:
@@ -182,7 +182,7 @@ async def insert(
 ) -> JobRun | None:
     """A new run of what was checked; None while another run of the job and account has not ended."""
     row = await connection.fetchrow(
-        query("sources.create_run"),
+        query("sync_job_runs.create"),
         uuid4(),
         job.id,
         form.integrated_account_id,
@@ -199,10 +199,10 @@ async def insert(
 
 async def find(pool: Pool, id: UUID) -> JobRun:
     """A run with what went wrong, at most 100 of it. Raises NotFound."""
-    row = await pool.fetchrow(query("sources.run"), id)
+    row = await pool.fetchrow(query("sync_job_runs.find"), id)
     if row is None:
         raise not_found()
-    errors = await pool.fetch(query("sources.run_errors"), id, MAX_ERRORS)
+    errors = await pool.fetch(query("sync_job_runs.errors"), id, MAX_ERRORS)
     return _run(row, [JobRunError(**dict(error)) for error in errors])
 
 
@@ -216,7 +216,7 @@ async def page(
 ) -> JobRunPage:
     """A page of runs, of one job or account if named. Raises BadRequest for a cursor that is none."""
     before = parse_cursor(cursor, LAST_NUMBER)
-    rows = await pool.fetch(query("sources.runs"), before, limit + 1, job, account)
+    rows = await pool.fetch(query("sync_job_runs.page"), before, limit + 1, job, account)
     return JobRunPage(
         sync_job_runs=[_run(row, []) for row in rows[:limit]],
         next=next_cursor(rows, limit, "number"),
@@ -229,7 +229,7 @@ async def cancel(pool: Pool, id: UUID, now: datetime) -> JobRun:
     What was applied to timetables stays. Nothing happens if it was cancelled already. Raises NotFound, and
     Conflict where it has ended otherwise.
     """
-    await pool.execute(query("sources.cancel_run"), id, now)
+    await pool.execute(query("sync_job_runs.cancel"), id, now)
     run = await find(pool, id)
     if run.state in ("done", "failed"):
         raise Conflict("run_ended", f"Run {id} is {run.state}: there is nothing left to cancel.")

@@ -52,7 +52,7 @@ class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def claimed_run(row: Row) -> ClaimedRun:
-    """The run of a row that ``sources.claim`` has given."""
+    """The run of a row that ``sync_job_runs.claim`` has given."""
     return ClaimedRun(
         id=row["id"],
         fence=row["fence"],
@@ -100,24 +100,24 @@ class Staging:
         One at a time: the lease could not be extended while one always overlaps the next.
         """
         async with self._turn, self._pool.acquire() as connection, connection.transaction():
-            if await connection.fetchval(query("sources.hold"), self.run.id, self.run.fence) is None:
+            if await connection.fetchval(query("sync_job_runs.hold"), self.run.id, self.run.fence) is None:
                 raise RunLost
             yield connection
 
     async def begin(self) -> None:
         """Forget what an earlier attempt has noted."""
         async with self.writing() as connection:
-            await connection.execute(query("sources.begin_anew"), self.run.id)
+            await connection.execute(query("sync_job_runs.begin_anew"), self.run.id)
 
     async def progress(self, detail: str | None = None) -> None:
         """Show how far the run is, and what it waits for."""
         counts = encode(msgspec.to_builtins(self.counts))
-        await self._pool.execute(query("sources.progress"), self.run.id, self.run.fence, counts, detail)
+        await self._pool.execute(query("sync_job_runs.progress"), self.run.id, self.run.fence, counts, detail)
 
     async def expect(self, usernames: Sequence[str]) -> None:
         """A request is about to read everything of these users."""
         async with self.writing() as connection:
-            await connection.execute(query("sources.add_users"), self.run.id, list(usernames), False)
+            await connection.execute(query("sync_job_runs.add_users"), self.run.id, list(usernames), False)
 
     async def add(self, resource: str, records: Sequence[Record]) -> None:
         """Store what a resource gave; none of it is there twice."""
@@ -125,9 +125,9 @@ class Staging:
             return
         async with self.writing() as connection:
             usernames = list({record.username for record in records if record.username is not None})
-            await connection.execute(query("sources.add_users"), self.run.id, usernames, False)
+            await connection.execute(query("sync_job_runs.add_users"), self.run.id, usernames, False)
             await connection.execute(
-                query("sources.add_records"),
+                query("source_records.add"),
                 *self._where,
                 resource,
                 self.run.fence,
@@ -142,7 +142,7 @@ class Staging:
         async with self.writing() as connection:
             return int(
                 await connection.fetchval(
-                    query("sources.keep_records"),
+                    query("source_records.keep"),
                     *self._where,
                     resource,
                     self.run.fence,
@@ -158,7 +158,7 @@ class Staging:
             self.uncertain = True
             return
         async with self.writing() as connection:
-            await connection.execute(query("sources.add_users"), self.run.id, list(usernames), True)
+            await connection.execute(query("sync_job_runs.add_users"), self.run.id, list(usernames), True)
 
     async def add_errors(self, kind: str, errors: Sequence[RecordError], resource: str | None = None) -> None:
         """Note what went wrong; of very many, only how many."""
@@ -169,7 +169,7 @@ class Staging:
             return
         async with self.writing() as connection:
             await connection.execute(
-                query("sources.add_errors"),
+                query("sync_job_runs.add_errors"),
                 self.run.id,
                 [kind] * len(noted),
                 [storable(error.detail) for error in noted],
@@ -181,7 +181,7 @@ class Staging:
     async def recall(self, resource: str, usernames: Sequence[str], key: str) -> Recalled | None:
         """What an earlier run has remembered, if all that it has read of these users then is still stored."""
         row = await self._pool.fetchrow(
-            query("sources.recall"), *self._where, resource, _digest(key), list(usernames)
+            query("source_records.recall"), *self._where, resource, _digest(key), list(usernames)
         )
         if row is None:
             return None
@@ -194,7 +194,7 @@ class Staging:
         async with self.writing() as connection:
             for key, content in values.items():
                 await connection.execute(
-                    query("sources.remember"),
+                    query("source_records.remember"),
                     *self._where,
                     resource,
                     _digest(key),
@@ -210,7 +210,7 @@ class Staging:
         """End the run. Raises RunLost where it is not ours any more."""
         counts = encode(msgspec.to_builtins(self.counts))
         ended = await self._pool.fetchval(
-            query("sources.finish"),
+            query("sync_job_runs.finish"),
             self.run.id,
             self.run.fence,
             state,

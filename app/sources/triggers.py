@@ -93,7 +93,7 @@ async def create(pool: Pool, body: Json, zone: str, now: datetime) -> CronTrigge
     async with pool.acquire() as connection, connection.transaction():
         await _check(connection, form, now)
         row = await connection.fetchrow(
-            query("sources.create_trigger"),
+            query("cron_triggers.create"),
             uuid4(),
             form.sync_job_id,
             form.integrated_account_id,
@@ -101,14 +101,14 @@ async def create(pool: Pool, body: Json, zone: str, now: datetime) -> CronTrigge
             now,
         )
         assert row is not None
-        await connection.execute(query("sources.ring"))
+        await connection.execute(query("sync_job_runs.ring"))
         return _trigger(row)
 
 
 async def change(pool: Pool, id: UUID, patch: Json, zone: str, now: datetime) -> CronTrigger:
     """Change a trigger by a merge patch (RFC 7396). Raises NotFound, and Invalid, naming what is wrong."""
     async with pool.acquire() as connection, connection.transaction():
-        row = await connection.fetchrow(query("sources.lock_trigger"), id)
+        row = await connection.fetchrow(query("cron_triggers.lock"), id)
         if row is None:
             raise not_found()
         before = _trigger(row)
@@ -121,21 +121,21 @@ async def change(pool: Pool, id: UUID, patch: Json, zone: str, now: datetime) ->
             detail = "Job and account stay as they are: make another trigger."
             raise refuse([Problem(field="sync_job_id", detail=detail)])
         await _check(connection, form, now)
-        row = await connection.fetchrow(query("sources.change_trigger"), id, *_columns(form, now), now)
+        row = await connection.fetchrow(query("cron_triggers.change"), id, *_columns(form, now), now)
         assert row is not None
-        await connection.execute(query("sources.ring"))
+        await connection.execute(query("sync_job_runs.ring"))
         return _trigger(row)
 
 
 async def delete(pool: Pool, id: UUID) -> None:
     """Delete a trigger; the runs that it has made stay. Raises NotFound."""
-    if await pool.fetchval(query("sources.delete_trigger"), id) is None:
+    if await pool.fetchval(query("cron_triggers.delete"), id) is None:
         raise not_found()
 
 
 async def find(pool: Pool, id: UUID) -> CronTrigger:
     """A trigger. Raises NotFound."""
-    row = await pool.fetchrow(query("sources.trigger"), id)
+    row = await pool.fetchrow(query("cron_triggers.find"), id)
     if row is None:
         raise not_found()
     return _trigger(row)
@@ -143,7 +143,7 @@ async def find(pool: Pool, id: UUID) -> CronTrigger:
 
 async def page(pool: Pool, limit: int, cursor: str | None) -> CronTriggerPage:
     """A page of triggers. Raises BadRequest for a cursor that is no page's ``next``."""
-    rows = await pool.fetch(query("sources.triggers"), parse_cursor(cursor), limit + 1)
+    rows = await pool.fetch(query("cron_triggers.page"), parse_cursor(cursor), limit + 1)
     return CronTriggerPage(
         sync_job_cron_triggers=[_trigger(row) for row in rows[:limit]],
         next=next_cursor(rows, limit, "number"),
@@ -156,12 +156,12 @@ async def fire_due(pool: Pool, clock: Clock) -> int:
     while True:
         async with pool.acquire() as connection, connection.transaction():
             now = clock()
-            row = await connection.fetchrow(query("sources.due_trigger"), now)
+            row = await connection.fetchrow(query("cron_triggers.due"), now)
             if row is None:
                 return fired
             run, problem = await _fire(connection, _trigger(row), now)
             again = next_time(row["cron_expression"], row["time_zone"], now)
-            await connection.execute(query("sources.fired"), row["id"], again, run, problem)
+            await connection.execute(query("cron_triggers.fired"), row["id"], again, run, problem)
         fired += 1
 
 

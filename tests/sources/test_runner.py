@@ -103,7 +103,7 @@ class TestLost:
     async def lost(self, world: World, job: Any, times: int = 1) -> JobRun:
         run = await begin(world, job)
         for _ in range(times):
-            row = await world.pool.fetchrow(query("sources.claim"), uuid4(), 1, world.clock(), 60.0)
+            row = await world.pool.fetchrow(query("sync_job_runs.claim"), uuid4(), 1, world.clock(), 60.0)
             assert row is not None
             staging = Staging(world.pool, claimed_run(row))
             await staging.begin()
@@ -152,7 +152,7 @@ class TestFencing:
     @pytest.fixture
     async def slow(self, world: World, job: Any) -> Staging:
         await begin(world, job)
-        row = await world.pool.fetchrow(query("sources.claim"), uuid4(), 1, world.clock(), 60.0)
+        row = await world.pool.fetchrow(query("sync_job_runs.claim"), uuid4(), 1, world.clock(), 60.0)
         assert row is not None
         staging = Staging(world.pool, claimed_run(row))
         await lose_lease(world)
@@ -161,7 +161,7 @@ class TestFencing:
     @pytest.mark.parametrize("taken_over", [True, False])
     async def test_it_writes_nothing(self, world: World, slow: Staging, taken_over: bool) -> None:
         if taken_over:
-            await world.pool.fetchrow(query("sources.claim"), uuid4(), 1, world.clock(), 60.0)
+            await world.pool.fetchrow(query("sync_job_runs.claim"), uuid4(), 1, world.clock(), 60.0)
         writes: list[Callable[[], Awaitable[object]]] = [
             lambda: slow.add("timetable", [lecture("alice", "late")]),
             lambda: slow.keep("timetable", ["alice"], Recalled("key", {}, 1)),
@@ -175,7 +175,7 @@ class TestFencing:
             assert await world.pool.fetchval(f"SELECT count(*) FROM {table}") == 0
 
     async def test_it_does_not_end_the_run_of_another(self, world: World, slow: Staging) -> None:
-        await world.pool.fetchrow(query("sources.claim"), uuid4(), 1, world.clock(), 60.0)
+        await world.pool.fetchrow(query("sync_job_runs.claim"), uuid4(), 1, world.clock(), 60.0)
         with pytest.raises(RunLost):
             await slow.finish("done", world.clock())
 

@@ -1,0 +1,96 @@
+-- name: add
+-- What resource $3 of job $1 and account $2 gave to the run with the fence $4; $5 .. $8 one array a column.
+INSERT INTO source_records AS r
+    (sync_job_id, integrated_account_id, resource, seen, username, id, data, event)
+SELECT $1, $2, $3, $4, g.username, g.id, g.data::json, g.event::json
+FROM unnest($5::text[], $6::text[], $7::text[], $8::text[]) AS g (username, id, data, event)
+ON CONFLICT (sync_job_id, integrated_account_id, username, resource, id)
+DO UPDATE SET data = excluded.data, event = excluded.event, seen = excluded.seen;
+
+-- name: keep
+-- The records of the users $5 that resource $3 of job $1 and account $2 gave to the run with the fence $6, and what was
+-- remembered with them under the key $7, are taken for read by the run with the fence $4; gives their number.
+WITH remembered AS (
+    UPDATE source_validators SET seen = $4
+    WHERE sync_job_id = $1 AND integrated_account_id = $2 AND resource = $3 AND key = $7 AND seen = $6
+),
+kept AS (
+    UPDATE source_records SET seen = $4
+    WHERE sync_job_id = $1 AND integrated_account_id = $2 AND resource = $3 AND username = ANY($5::text[])
+        AND seen = $6
+    RETURNING id
+)
+SELECT count(*) FROM kept;
+
+-- name: recall
+-- What resource $3 of job $1 and account $2 remembers under the key $4, and by which run. Only while job and account are
+-- what they were, and every record of the users $5 that was read then is still there as it was.
+SELECT v.content::text AS content, v.seen
+FROM source_validators AS v
+JOIN sync_jobs AS j ON j.id = v.sync_job_id
+JOIN integrated_accounts AS a ON a.id = v.integrated_account_id
+WHERE v.sync_job_id = $1 AND v.integrated_account_id = $2 AND v.resource = $3 AND v.key = $4
+    AND v.made_at >= j.updated_at AND v.made_at >= a.updated_at
+    AND v.records = (
+        SELECT count(*) FROM source_records AS r
+        WHERE r.sync_job_id = $1 AND r.integrated_account_id = $2 AND r.resource = $3
+            AND r.username = ANY($5::text[]) AND r.seen = v.seen
+    );
+
+-- name: remember
+-- Resource $3 of job $1 and account $2 remembers $5 under the key $4, with the records of the users $7 that it has given
+-- to the run with the fence $6, made at $8.
+INSERT INTO source_validators
+    (sync_job_id, integrated_account_id, resource, key, content, seen, records, made_at)
+SELECT $1, $2, $3, $4, $5::json, $6, count(*), $8
+FROM source_records
+WHERE sync_job_id = $1 AND integrated_account_id = $2 AND resource = $3 AND username = ANY($7::text[]) AND seen = $6
+ON CONFLICT (sync_job_id, integrated_account_id, resource, key) DO UPDATE
+SET content = excluded.content, seen = excluded.seen, records = excluded.records, made_at = excluded.made_at;
+
+-- name: forget_remembered
+-- Forget what the run with the fence $1 has remembered: not all of it was applied.
+DELETE FROM source_validators WHERE seen = $1;
+
+-- name: add_vanished
+-- Users of whom earlier runs with run $1's arguments and resources were the last to read something, and this one has
+-- read nothing, have no events any more, as far as the source says.
+INSERT INTO sync_job_run_users (run_id, username, incomplete)
+SELECT DISTINCT r.id, s.username, false
+FROM sync_job_runs AS r
+JOIN sync_job_runs AS p
+    ON p.sync_job_id = r.sync_job_id AND p.integrated_account_id = r.integrated_account_id AND p.id <> r.id
+    AND p.digest = r.digest
+JOIN source_records AS s
+    ON s.seen = p.fence
+    AND s.sync_job_id = r.sync_job_id AND s.integrated_account_id = r.integrated_account_id
+WHERE r.id = $1 AND s.username <> ''
+ON CONFLICT DO NOTHING;
+
+-- name: emptied
+-- Of the users whom run $1 (fence $2) may take events from: how many had records before, and how many of those
+-- have none any more.
+SELECT count(*) FILTER (WHERE known.before) AS known, count(*) FILTER (WHERE known.before AND NOT known.now) AS emptied
+FROM sync_job_run_users AS u
+JOIN sync_job_runs AS r ON r.id = u.run_id,
+LATERAL (
+    SELECT count(*) > 0 AS before, coalesce(bool_or(s.seen = $2 AND s.event IS NOT NULL), false) AS now
+    FROM source_records AS s
+    WHERE s.sync_job_id = r.sync_job_id AND s.integrated_account_id = r.integrated_account_id
+        AND s.username = u.username
+) AS known
+WHERE u.run_id = $1 AND NOT u.incomplete;
+
+-- name: events_to_apply
+-- The events of the users $3 that the run of job $1 and account $2 with the fence $4 has read.
+SELECT username, resource, event::text
+FROM source_records
+WHERE sync_job_id = $1 AND integrated_account_id = $2 AND username = ANY($3::text[]) AND seen = $4
+    AND event IS NOT NULL
+ORDER BY username, resource, id;
+
+-- name: drop_unseen
+-- Forget the records of the users $3 that the run of job $1 and account $2 with the fence $4 has not read: they are
+-- gone from the source, and now from the timetables.
+DELETE FROM source_records
+WHERE sync_job_id = $1 AND integrated_account_id = $2 AND username = ANY($3::text[]) AND seen <> $4;
