@@ -7,7 +7,7 @@ from litestar import Response, delete, get, post
 from litestar.params import QueryParameter
 
 from app.api.auth import admin_only, staff_only
-from app.api.dependencies import InjectedClock, InjectedPool
+from app.api.dependencies import InjectedClock, InjectedConfig, InjectedPool
 from app.api.openapi import problems
 from app.api.paging import Cursor, Limit
 from app.api.select import Select, Selection
@@ -34,13 +34,16 @@ EXAMPLE = {
     tags=TAGS,
     summary="Run a sync job",
     description="A worker takes it up at once. At most one run of a job and account is active at a time: 409"
-    " names the other one in `run`.",
+    " names the other one in `run`. A resource that is not persisted, and on which no other depends, needs a"
+    " webhook.",
     operation_class=body_operation(RunForm, EXAMPLE),
     responses=problems(409, 413, 422),
 )
-async def create_sync_job_run(data: AnyBody, pool: InjectedPool, clock: InjectedClock) -> JobRun:
+async def create_sync_job_run(
+    data: AnyBody, pool: InjectedPool, config: InjectedConfig, clock: InjectedClock
+) -> JobRun:
     check_depth(data)
-    return await runs.create(pool, data, clock())
+    return await runs.create(pool, data, clock(), webhook=config.sources.webhook is not None)
 
 
 @get(

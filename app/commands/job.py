@@ -102,7 +102,8 @@ async def _run(body: Json, account: UUID | None, form: dict[str, Any]) -> int:
         job = await _job(pool, body)
         connection = account or await _only_account(pool, job.integration_name)
         named = {"sync_job_id": str(job.id), "integrated_account_id": str(connection)}
-        begun = await runs.create(pool, named | form, system_clock())
+        has_webhook = config.sources.webhook is not None
+        begun = await runs.create(pool, named | form, system_clock(), webhook=has_webhook)
         click.echo(f"Run {begun.id} of job {job.id} has begun.")
         over = await _follow(pool, config, begun, _expected(job, begun))
     for error in over.errors:

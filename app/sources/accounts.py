@@ -40,7 +40,7 @@ class AccountForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     integration_name: str
     base_url: str
-    """http or https, without user and password."""
+    """http or https, without user and password, query and fragment."""
     credentials: dict[str, str] = msgspec.field(default_factory=dict)
     """Secrets by name, as the integration defines them. Encrypted in the database, never given out."""
     settings: dict[str, Json] = msgspec.field(default_factory=dict)
@@ -257,7 +257,7 @@ def _check(id: UUID, form: AccountForm, integrations: Mapping[str, Integration])
 
 
 def _check_url(url: str) -> str | None:
-    """What is wrong with a base URL. It is given out, so that it must hold no password."""
+    """What is wrong with a base URL. It is given out, so that it may hold no secret; paths come after it."""
     try:
         parts = urlsplit(url)
         _ = parts.port
@@ -267,4 +267,10 @@ def _check_url(url: str) -> str | None:
         return "Expected an http or https URL."
     if "@" in parts.netloc:
         return "Holds a user or password: give those in credentials."
+    if "?" in url:
+        return (
+            "Holds a query: give a key in credentials, and what is no secret in settings or the job's query."
+        )
+    if "#" in url:
+        return "Holds a fragment (#…): leave it out."
     return None

@@ -15,7 +15,7 @@ from app.paging import LAST_NUMBER, next_cursor, parse_cursor
 from app.sources.contract import Json
 from app.sources.jobs import SyncJob, job_of, refuse_if_active
 from app.sources.reading import READ_ONLY, convert, encode, refuse
-from app.sources.validation import check_args
+from app.sources.validation import check_args, without_taker
 
 __all__ = [
     "Counts",
@@ -136,8 +136,8 @@ def not_found() -> NotFound:
     return NotFound("sync_job_run_not_found", "There is no sync job run with this id.")
 
 
-async def create(pool: Pool, body: Json, now: datetime) -> JobRun:
-    """A new run by a body; a worker takes it up at once.
+async def create(pool: Pool, body: Json, now: datetime, *, webhook: bool) -> JobRun:
+    """A new run by a body; a worker takes it up at once. ``webhook``: one is configured.
 
     Raises Invalid, naming every place that is wrong, and ActiveJobRun while another run of the job and
     account has not ended.
@@ -147,6 +147,8 @@ async def create(pool: Pool, body: Json, now: datetime) -> JobRun:
     form = convert({name: value for name, value in body.items() if name not in READ_ONLY}, RunForm)
     async with pool.acquire() as connection, connection.transaction():
         job = await check_connection(connection, form.sync_job_id, form.integrated_account_id)
+        if not webhook and (detail := without_taker(job.resources)) is not None:
+            raise refuse([Problem(field="sync_job_id", detail=detail)])
         args = check_args(job.definition, form.args)
         run = await insert(connection, form, job, args, now)
         if run is None:

@@ -11,7 +11,14 @@ from app.sources.definition import Definition, Resource
 from app.sources.placeholders import PREVIOUS_RUN_DATE, dotted, find, resource_of
 from app.sources.reading import check_text, encode, refuse, within
 
-__all__ = ["ancestors", "array_argument", "check_args", "check_definition", "is_incremental"]
+__all__ = [
+    "ancestors",
+    "array_argument",
+    "check_args",
+    "check_definition",
+    "is_incremental",
+    "without_taker",
+]
 
 MAX_NAME_LENGTH = 200
 MAX_SCHEMA_BYTES = 100_000
@@ -72,6 +79,21 @@ def is_incremental(resources: Sequence[Resource]) -> bool:
         for resource in resources
         for value, field in ((resource.id, "id"), (resource.query, "query"))
         for place in find(value, field)
+    )
+
+
+def without_taker(resources: Sequence[Resource]) -> str | None:
+    """What is wrong with a job where no webhook is configured; None: every record is of use all the same.
+
+    A resource that is not persisted may well be there for those that depend on it.
+    """
+    parents = {resource.depends_on for resource in resources}
+    names = [one.resource for one in resources if not one.persist and one.resource not in parents]
+    if not names:
+        return None
+    return (
+        f"The records of {', '.join(names)} would go nowhere: they are neither persisted, nor is there a"
+        ' webhook. Give the resource "persist": true, or configure [sources] webhook.'
     )
 
 

@@ -146,6 +146,7 @@ async def test_an_account_is_named_where_there_are_several(
         ("{", BOTH, 2, "job.json: not JSON"),
         (json.dumps(JOB | {"integration_name": "telepathy"}), BOTH, 1, "integration_name"),
         (json.dumps(JOB | {"resources": [{"resource": "x", "loop_on": "nobody"}]}), BOTH, 1, "loop_on"),
+        (json.dumps(JOB | {"resources": [{"resource": "rooms"}]}), "{}", 1, "rooms would go nowhere"),
         (json.dumps(JOB), "[", 2, "--args: not JSON"),
         (json.dumps(JOB), "@nowhere.json", 2, "nowhere.json cannot be read"),
         (json.dumps(JOB), "{}", 1, "usernames"),

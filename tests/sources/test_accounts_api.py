@@ -107,6 +107,10 @@ async def test_what_the_integration_needs_cannot_be_taken_out(
         ({"base_url": "ftp://uni.example"}, "base_url"),
         ({"base_url": "https://"}, "base_url"),
         ({"base_url": "https://user:password@uni.example"}, "base_url"),
+        ({"base_url": "https://s3cret@uni.example"}, "base_url"),
+        ({"base_url": "https://uni.example/api?apikey=s3cret"}, "base_url"),
+        ({"base_url": "https://uni.example/api?"}, "base_url"),
+        ({"base_url": "https://uni.example/api#s3cret"}, "base_url"),
         ({"base_url": "https://uni.example:x"}, "base_url"),
         ({"base_url": "https://uni.example/\n"}, "base_url"),
         ({"credentials": {"token": 3}}, "credentials.token"),
@@ -123,6 +127,7 @@ async def test_what_is_wrong_is_refused_by_its_place(
     answer = await client.post(PATH, json=ACCOUNT | change)
     assert answer.status_code == 422, answer.text
     assert [problem["field"] for problem in answer.json()["problems"]] == [field]
+    assert "s3cret" not in answer.text
 
 
 async def test_an_account_stays_with_its_integration(client: Client, account: dict[str, Any]) -> None:

@@ -85,7 +85,7 @@ class TestRefused:
 
     async def test_without_showing_an_argument(self, client: Client, world: World) -> None:
         schema = {"properties": {"pin": {"type": "string", "pattern": "^[0-9]+$", "maxLength": 3}}}
-        job = await world.job({"resource": "a"}, args_schema=schema)
+        job = await world.job({"resource": "a", "persist": True}, args_schema=schema)
         ids = {"sync_job_id": str(job), "integrated_account_id": str(await world.account())}
         answer = await client.post(PATH, json={**ids, "args": {"pin": "private"}})
         assert answer.status_code == 422
@@ -103,10 +103,36 @@ class TestRefused:
         self, client: Client, world: World, resource: dict[str, Json], args: dict[str, Json], field: str
     ) -> None:
         schema = {"properties": {"n": {}, "list": {"type": ["array", "null"]}}}
-        job = await world.job(resource, args_schema=schema)
+        job = await world.job(resource | {"persist": True}, args_schema=schema)
         ids = {"sync_job_id": str(job), "integrated_account_id": str(await world.account())}
         answer = await client.post(PATH, json={**ids, "args": args})
         assert [problem["field"] for problem in answer.json()["problems"]] == [field]
+
+    @pytest.mark.parametrize(
+        ("resources", "named"),
+        [
+            ([{"resource": "rooms"}], "rooms"),
+            ([TIMETABLE, {"resource": "rooms", "loop_on": "users"}, {"resource": "staff"}], "rooms, staff"),
+            ([{"resource": "rooms"}, {"resource": "staff", "depends_on": "rooms"}], "staff"),
+        ],
+    )
+    async def test_if_its_records_would_go_nowhere(
+        self, client: Client, world: World, resources: list[dict[str, Json]], named: str
+    ) -> None:
+        """Not persisted, and no webhook is configured."""
+        job = await world.job(*resources)
+        ids = {"sync_job_id": str(job), "integrated_account_id": str(await world.account())}
+        answer = await client.post(PATH, json={**ids, "args": {"users": []}})
+        assert answer.status_code == 422, answer.text
+        [problem] = answer.json()["problems"]
+        assert problem["field"] == "sync_job_id"
+        assert f"records of {named} would go nowhere" in problem["detail"]
+        assert "[sources] webhook" in problem["detail"]
+
+    async def test_but_not_if_another_resource_depends_on_it(self, client: Client, world: World) -> None:
+        job = await world.job({"resource": "people"}, TIMETABLE | {"depends_on": "people"})
+        ids = {"sync_job_id": str(job), "integrated_account_id": str(await world.account())}
+        await begin(client, ids)
 
     async def test_if_the_account_is_of_another_integration(
         self, client: Client, ids: dict[str, str], world: World

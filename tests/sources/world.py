@@ -214,7 +214,7 @@ class World:
     async def begin(self, job: Any, account: Any, **body: Json) -> JobRun:
         """A new run, that nobody has taken up yet."""
         ids = {"sync_job_id": str(job), "integrated_account_id": str(account)}
-        return await runs.create(self.pool, {**ids, "args": {}, **body}, self.clock())
+        return await runs.create(self.pool, {**ids, "args": {}, **body}, self.clock(), webhook=True)
 
     async def run(self, job: Any, account: Any, **body: Json) -> JobRun:
         """A new run, at its end. A minute later than whatever was before it."""
