@@ -18,6 +18,10 @@ NAT64 = IPv6Network("64:ff9b::/96")
 ASSIGNED = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"), IPv6Network("3fff::/20"))
 """Protocol assignments (RFC 6890), relays of 6to4 (RFC 7526), documentation (RFC 9637): not all versions of
 Python know that they are not public."""
+PLATFORM = (IPv4Network("168.63.129.16/32"),)
+"""Public by their number, and yet the inside of a cloud: Azure's wire server, which hands out a machine's
+extensions and certificates (https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16).
+Other clouds' metadata is at link-local, shared or unique local addresses."""
 COMPATIBLE = IPv6Network("::/96")
 """IPv4-compatible addresses (RFC 4291 section 2.5.5.1), done away with and still routed by some systems."""
 
@@ -26,7 +30,8 @@ def may_connect(address: str, allowed: Sequence[Network]) -> bool:
     """Whether a connection to this numeric address is allowed. A zone of an IPv6 address is ignored.
 
     Refused unless ``allowed`` holds it: private, shared (CGNAT, RFC 6598), loopback, link-local, multicast,
-    reserved and documentation addresses, and IPv6 ones that lead to such an IPv4 address.
+    reserved and documentation addresses, those of a cloud's own inside, and IPv6 ones that lead to such an
+    IPv4 address.
     """
     given = ip_address(address.partition("%")[0])
     if any(given in network for network in allowed if network.version == given.version):
@@ -40,7 +45,7 @@ def may_connect(address: str, allowed: Sequence[Network]) -> bool:
 
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    if any(address in network for network in ASSIGNED if network.version == address.version):
+    if any(address in network for network in (*ASSIGNED, *PLATFORM) if network.version == address.version):
         return False
     return address.is_global and not (address.is_multicast or address.is_reserved)
 
