@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from app.clock import Clock
-from app.sources.contract import Context, ReadFailed
+from app.sources.contract import Context, ReadFailed, Throttled
 from app.sources.fetch import Answer, Fetcher, FetchFailed, Request
 from app.sources.pace import Sleep
 
@@ -39,19 +39,26 @@ class Client:
     async def get(self, request: Request, context: Context) -> Answer:
         """The answer to a GET: its status is 200, or 304 if the request has a condition.
 
-        429, and 503 with Retry-After, are waited for by ``context.rest``; other failures of the server and
-        the network are tried again shortly. Raises ReadFailed for whatever else is no such answer.
+        429, and 503 with Retry-After, are waited for by ``context.rest``, also where another request was told
+        to wait by the same host; other failures of the server and the network are tried again shortly. Raises
+        ReadFailed for whatever else is no such answer.
         """
         attempts = rests = 0
         while True:
-            problem, answer = await self._try(request)
+            try:
+                problem, answer = await self._try(request)
+            except Throttled as error:  # nothing was sent
+                await context.rest(error.until)
+                continue
             if answer is not None:
                 wait = answer.retry_after(self._clock())
                 if answer.status == 429 or (answer.status == 503 and wait is not None):
                     rests += 1
                     if rests > RESTS:
                         raise ReadFailed(f"The source asked {RESTS} times in a row to wait. {problem}")
-                    await context.rest(wait or self._clock() + DEFAULT_REST)
+                    until = wait or self._clock() + DEFAULT_REST
+                    self._fetcher.rest(answer, until)
+                    await context.rest(until)
                     continue
                 if answer.status == 200 or (answer.status == 304 and _has_condition(request)):
                     return answer

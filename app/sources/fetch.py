@@ -119,7 +119,7 @@ class Fetcher:
     async def fetch(self, request: Request) -> Answer:
         """The answer to a request. Redirects of a GET are followed; one of a POST has failed.
 
-        Raises FetchFailed. Nothing is sent twice by this.
+        Raises FetchFailed, and Throttled while the host is to be left alone. Nothing is sent twice by this.
         """
         url, credentials = check_url(request.url), request.credentials
         seconds = float(self._settings.timeout_seconds)
@@ -137,6 +137,11 @@ class Fetcher:
             url = answer
         limit = self._settings.max_redirects
         raise FetchFailed("redirect_refused", f"{url.host} redirects more than {limit} times.")
+
+    def rest(self, answer: Answer, until: datetime) -> None:
+        """Whoever answered asks to be left alone until then (aware): by all who ask at this pace."""
+        if self._pace is not None:
+            self._pace.rest(URL(answer.url).host or "", until)
 
     async def close(self) -> None:
         """Close all connections."""

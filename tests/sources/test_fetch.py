@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from app.sources.contract import Throttled
 from app.sources.fetch import Answer, Fetcher, FetchFailed, Request
 from app.sources.pace import Pace
 from app.sources.settings import SourceSettings
 from providers.sandbox.tls import Certificates, server_context
+from tests.clock import SettableClock
 from tests.sources.web import Web, redirect, serving
 
 LOOPBACK = ("127.0.0.1/32",)
@@ -325,15 +327,71 @@ async def test_the_next_page_is_read_from_the_link_header(
 # The pace.
 
 
-async def test_requests_to_one_host_keep_its_pace_and_do_not_slow_down_others() -> None:
-    waited: list[float] = []
+class Waited:
+    """Stands for ``asyncio.sleep``: time goes by as soon as somebody waits."""
 
-    async def sleep(seconds: float) -> None:
-        waited.append(seconds)
+    def __init__(self, clock: SettableClock) -> None:
+        self.clock = clock
+        self.seconds: list[float] = []
+        self.meanwhile: Callable[[], None] = lambda: None
 
-    pace = Pace(SourceSettings(requests_per_second=1, rates={"quick.example": 1e9}), sleep)
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        self.clock.advance(seconds=seconds)
+        self.meanwhile()
+
+
+@pytest.fixture
+def waited(clock: SettableClock) -> Waited:
+    return Waited(clock)
+
+
+async def test_requests_to_one_host_keep_its_pace_and_do_not_slow_down_others(
+    clock: SettableClock, waited: Waited
+) -> None:
+    settings = SourceSettings(requests_per_second=1, rates={"quick.example": 1e9})
+    pace = Pace(settings, clock, waited)
     for host in ("slow.example", "quick.example", "Slow.Example", "quick.example", "slow.example"):
         await pace.turn(host)
-    first, second = (seconds for seconds in waited if seconds > 0.01)
+    first, second = (seconds for seconds in waited.seconds if seconds > 0.01)
     assert first == pytest.approx(1, abs=0.5)
     assert second - first == pytest.approx(1, abs=0.01)
+
+
+async def test_a_host_that_asks_to_be_left_alone_is_by_everybody_until_then(
+    clock: SettableClock, waited: Waited
+) -> None:
+    pace = Pace(SourceSettings(requests_per_second=1e9), clock, waited)
+    until = clock() + timedelta(minutes=5)
+    pace.rest("Tired.example", until)
+    pace.rest("tired.example", until - timedelta(minutes=1))  # the longest counts
+    await pace.turn("other.example")
+    clock.set(until - timedelta(seconds=1))
+    with pytest.raises(Throttled) as told:
+        await pace.turn("tired.example")
+    assert told.value.until == until
+    clock.set(until)
+    await pace.turn("tired.example")
+
+
+async def test_whoever_waits_for_a_turn_does_not_take_it_while_the_host_rests(
+    clock: SettableClock, waited: Waited
+) -> None:
+    pace = Pace(SourceSettings(requests_per_second=1), clock, waited)
+    waited.meanwhile = lambda: pace.rest("tired.example", clock() + timedelta(minutes=5))
+    await pace.turn("tired.example")
+    with pytest.raises(Throttled):
+        await pace.turn("tired.example")
+
+
+@pytest.mark.parametrize(("max_wait_seconds", "hours"), [(900, 1), (7200, 2)])
+async def test_a_rest_that_makes_no_sense_does_not_shut_a_host_out_for_good(
+    clock: SettableClock, waited: Waited, max_wait_seconds: int, hours: int
+) -> None:
+    pace = Pace(SourceSettings(max_wait_seconds=max_wait_seconds), clock, waited)
+    pace.rest("tired.example", clock() + timedelta(days=3650))
+    clock.advance(hours=hours, seconds=-1)
+    with pytest.raises(Throttled):
+        await pace.turn("tired.example")
+    clock.advance(seconds=1)
+    await pace.turn("tired.example")

@@ -65,7 +65,7 @@ class _Sources:
     def __init__(self, settings: SourceSettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._reading = Fetcher(settings, Pace(settings))
+        self._reading = Fetcher(settings, Pace(settings, clock))
         self._sending = Fetcher(settings, None)
         self.integrations: Mapping[str, Integration] = _by_name(self._reading, settings, clock)
 

@@ -9,6 +9,7 @@ from app.config import TimetableSettings
 from app.sources.client import Client
 from app.sources.contract import Account, Integration, Page, Record, RecordError, ResourceRequest
 from app.sources.fetch import Fetcher
+from app.sources.pace import Pace
 from app.sources.settings import SourceSettings
 from tests.clock import SettableClock
 
@@ -34,14 +35,14 @@ class Reading:
     zone = "Europe/Amsterdam"
     timetables = TimetableSettings()
 
-    def __init__(self, clock: SettableClock) -> None:
+    def __init__(self, clock: SettableClock, pace: Pace | None = None) -> None:
         self.clock = clock
         self.rests: list[datetime] = []
         self.pauses: list[float] = []
         self.memory: dict[str, Mapping[str, str]] = {}
         """What the last complete request has asked to remember."""
         self._remembered: dict[str, Mapping[str, str]] = {}
-        self.fetcher = Fetcher(SETTINGS, None)
+        self.fetcher = Fetcher(SETTINGS, pace)
         self.client = Client(self.fetcher, clock, self.pause)
 
     @property

@@ -8,10 +8,14 @@ from aiohttp import web
 from app.sources.client import ATTEMPTS, RESTS
 from app.sources.contract import ReadFailed
 from app.sources.fetch import Answer, Request
+from app.sources.pace import Pace
+from app.sources.settings import SourceSettings
+from tests.clock import SettableClock
 from tests.sources.integrations.reading import Reading
-from tests.sources.web import Web, json
+from tests.sources.web import Web, json, redirect
 
 NOW = datetime(2026, 9, 1, 8, 0, tzinfo=UTC)
+FAST = SourceSettings(requests_per_second=10_000)
 
 
 async def get(server: Web, run: Reading, **headers: str) -> Answer:
@@ -89,3 +93,34 @@ async def test_unchanged_is_an_answer_to_a_request_with_a_condition(
 ) -> None:
     server.script = [web.Response(status=304)]
     assert (await get(server, run, **{name: "x"})).status == 304
+
+
+async def test_one_request_that_is_told_to_wait_makes_all_to_that_host_wait(
+    server: Web, clock: SettableClock
+) -> None:
+    """Whoever is told, and whoever was not: of this run, and of another one."""
+    run, other = Reading(clock, Pace(FAST, clock)), Reading(clock)
+    other.client = run.client
+    server.script = [json([], 429, Retry_After="120")]
+    for asking in (run, other):
+        await get(server, asking)
+    assert (run.rests, other.rests, len(server.requests)) == ([NOW + timedelta(seconds=120)], [], 3)
+
+    told = NOW + timedelta(seconds=300)
+    run.fetcher.rest(Answer(status=429, headers={}, body=b"", url=server.url), told)
+    await get(server, other)
+    assert (other.rests, len(server.requests)) == ([told], 4)
+    await run.fetcher.close()
+    await other.fetcher.close()
+
+
+async def test_a_redirect_leads_to_no_host_that_is_to_be_left_alone(
+    server: Web, clock: SettableClock
+) -> None:
+    run = Reading(clock, Pace(FAST, clock))
+    told = NOW + timedelta(seconds=300)
+    run.fetcher.rest(Answer(status=429, headers={}, body=b"", url=server.url.replace("127.0.0.1", "h")), told)
+    server.script = [redirect(server.url.replace("127.0.0.1", "h"))]
+    await get(server, run)
+    assert (run.rests, server.paths) == ([told], ["/", "/"])
+    await run.fetcher.close()
