@@ -1,4 +1,4 @@
-"""The pace of requests to each host: as configured, spread evenly, and none while it wants to be left alone."""
+"""The pace of requests to each host: spread evenly, as configured, and none while it is to be left alone."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
