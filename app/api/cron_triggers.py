@@ -30,9 +30,9 @@ EXAMPLE = {
     guards=[admin_only],
     tags=TAGS,
     summary="Run a sync job by the clock",
-    description="Times that were missed, as no worker ran, are made up for by one run. A time at which a run"
-    " of the job and account has not ended makes none. A time that summer time skips comes right after; one"
-    " that comes twice counts once.",
+    description="Times that were missed, as no worker ran, are made up for by one run, and so are those that"
+    " come while a run of the job and account is active, at its end. A time that summer time skips comes"
+    " right after; one that comes twice counts once.",
     operation_class=body_operation(TriggerForm, EXAMPLE),
     responses=problems(413, 422),
 )

@@ -6,17 +6,21 @@ every hour or more often goes by real time instead (as in Debian's cron).
 """
 
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
 from app.errors import Problem
 from app.timetables.times import is_zone
 
-__all__ = ["check_schedule", "next_time"]
+__all__ = ["UnknownZone", "check_schedule", "next_time"]
 
 FIELDS = 5
 MAX_LENGTH = 200
+
+
+class UnknownZone(Exception):
+    """The time zone data of this machine does not hold the zone (any more)."""
 
 
 def check_schedule(cron_expression: str, time_zone: str, now: datetime) -> list[Problem]:
@@ -42,8 +46,15 @@ def check_schedule(cron_expression: str, time_zone: str, now: datetime) -> list[
 
 
 def next_time(cron_expression: str, time_zone: str, after: datetime) -> datetime:
-    """The first time after ``after``, in UTC. For an expression and a zone that were checked."""
-    times = CronSim(cron_expression, after.astimezone(ZoneInfo(time_zone)))
+    """The first time after ``after``, in UTC. For an expression and a zone that were checked.
+
+    Raises UnknownZone: the zone may have been known to another machine, or before an update.
+    """
+    try:
+        zone = ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # not there, no name, or a folder of zones
+        raise UnknownZone from None
+    times = CronSim(cron_expression, after.astimezone(zone))
     while True:
         moment = next(times).astimezone(UTC)
         # Begun within the hour that comes twice, it gives the hour's first time, which is over.

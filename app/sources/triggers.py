@@ -1,13 +1,14 @@
 """Cron triggers in the database, and what they make when their time comes.
 
 A trigger that missed its times, since no worker ran, makes one run for all of them. One whose time comes
-while a run of the same job and account has not ended makes none, and says so.
+while a run of the same job and account is active waits for the end of that, and then makes one run.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import msgspec
+import structlog
 from asyncpg import Record
 
 from app.clock import Clock
@@ -17,7 +18,8 @@ from app.errors import Invalid, NotFound, Problem
 from app.paging import next_cursor, parse_cursor
 from app.sources import runs
 from app.sources.contract import Json
-from app.sources.cron import check_schedule, next_time
+from app.sources.cron import UnknownZone, check_schedule, next_time
+from app.sources.execution import TRANSIENT
 from app.sources.reading import READ_ONLY, convert, encode, merge_patch, refuse
 from app.sources.runs import ErrorHandling, RunForm, check_connection
 from app.sources.validation import check_args
@@ -33,6 +35,13 @@ __all__ = [
     "fire_due",
     "page",
 ]
+
+log = structlog.get_logger(__name__)
+
+SET_ASIDE = timedelta(hours=1)
+"""After which one that cannot be fired is tried again: this machine's zones or version may be to blame."""
+
+AGAIN = "It is tried again in an hour."
 
 
 class TriggerForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,10 +73,10 @@ class CronTrigger(msgspec.Struct, frozen=True, kw_only=True):
     ignore_previous_run: bool
     enabled: bool
     next_run: datetime | None
-    """Null: it is not enabled."""
+    """Null: it is not enabled. In the past: it waits for the end of a run of the same job and account."""
     last_run_id: UUID | None
     last_problem: str | None
-    """Why the last time made no run; null: it made one."""
+    """Why the last time made no run: the job was changed, or something is broken. Null: it made one."""
     created_at: datetime
     updated_at: datetime
 
@@ -151,7 +160,10 @@ async def page(pool: Pool, limit: int, cursor: str | None) -> CronTriggerPage:
 
 
 async def fire_due(pool: Pool, clock: Clock) -> int:
-    """Make the runs whose time has come, however many workers try at once; how many triggers fired."""
+    """Make the runs whose time has come, however many workers try at once; how many triggers fired.
+
+    Those of a job and account with an active run wait. One that is broken does not hold up the others.
+    """
     fired = 0
     while True:
         async with pool.acquire() as connection, connection.transaction():
@@ -159,16 +171,31 @@ async def fire_due(pool: Pool, clock: Clock) -> int:
             row = await connection.fetchrow(query("cron_triggers.due"), now)
             if row is None:
                 return fired
-            run, problem = await _fire(connection, _trigger(row), now)
-            again = next_time(row["cron_expression"], row["time_zone"], now)
-            await connection.execute(query("cron_triggers.fired"), row["id"], again, run, problem)
-        fired += 1
+            fired += await _fire(connection, row, now)
 
 
-async def _fire(
+async def _fire(connection: Connection, row: Record, now: datetime) -> bool:
+    """Make the trigger's run, or note why there is none; False: another run was quicker, so that it waits."""
+    try:
+        again = next_time(row["cron_expression"], row["time_zone"], now)
+        async with connection.transaction():
+            run, problem = await _make_run(connection, _trigger(row), now)
+        if run is None and problem is None:
+            return False
+    except TRANSIENT:
+        raise
+    except Exception as error:
+        # Whatever it is, those behind this one must not wait for its end.
+        log.exception("cron_trigger_set_aside", trigger=str(row["id"]))
+        run, problem, again = None, _broken(row, error), now + SET_ASIDE
+    await connection.execute(query("cron_triggers.fired"), row["id"], again, run, problem)
+    return True
+
+
+async def _make_run(
     connection: Connection, trigger: CronTrigger, now: datetime
 ) -> tuple[UUID | None, str | None]:
-    """The run that was made, or why there is none."""
+    """The run that was made, or why there is none; neither: another one is active."""
     form = RunForm(
         sync_job_id=trigger.sync_job_id,
         integrated_account_id=trigger.integrated_account_id,
@@ -182,9 +209,15 @@ async def _fire(
     except Invalid as error:  # the job has been changed since
         return None, error.message.removeprefix("Nothing was changed. ")
     run = await runs.insert(connection, form, job, args, now, trigger.id)
-    if run is None:
-        return None, "Another run of the job and account had not ended."
-    return run.id, None
+    return (None if run is None else run.id), None
+
+
+def _broken(row: Record, error: Exception) -> str:
+    """What is wrong with a trigger that cannot be fired, for whoever looks at it."""
+    if isinstance(error, UnknownZone):
+        zone = row["time_zone"]
+        return f"The worker's time zone data holds no {zone}: update it, or name another zone. {AGAIN}"
+    return f"It cannot be fired: the log of the worker says why. {AGAIN}"
 
 
 async def _check(connection: Connection, form: TriggerForm, now: datetime) -> None:

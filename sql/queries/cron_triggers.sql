@@ -32,12 +32,22 @@ RETURNING *;
 DELETE FROM sync_job_cron_triggers WHERE id = $1 RETURNING id;
 
 -- name: due
--- A trigger whose time has come at $1, kept from other workers until the transaction ends.
-SELECT * FROM sync_job_cron_triggers
-WHERE next_run <= $1
-ORDER BY next_run
+-- A trigger whose time has come at $1, kept from other workers until the transaction ends, with its job and account:
+-- nobody else fires another one of them meanwhile. It waits while a run of both is active. The longest due comes first,
+-- but one that reads everything counts as due for a day more: what the other one would read is in that.
+SELECT t.*
+FROM sync_job_cron_triggers AS t
+JOIN sync_jobs AS j ON j.id = t.sync_job_id
+JOIN integrated_accounts AS a ON a.id = t.integrated_account_id
+WHERE t.next_run <= $1
+    AND NOT EXISTS (
+        SELECT FROM sync_job_runs AS r
+        WHERE r.sync_job_id = t.sync_job_id AND r.integrated_account_id = t.integrated_account_id
+            AND r.state IN ('queued', 'running')
+    )
+ORDER BY t.next_run - CASE WHEN t.ignore_previous_run THEN interval '1 day' ELSE interval '0' END, t.number
 LIMIT 1
-FOR UPDATE SKIP LOCKED;
+FOR NO KEY UPDATE OF t, j, a SKIP LOCKED;
 
 -- name: fired
 -- Trigger $1 has its next time at $2. It has made the run $3, or else $4 says why not.
@@ -46,5 +56,12 @@ SET next_run = $2, last_run_id = coalesce($3, last_run_id), last_problem = $4
 WHERE id = $1;
 
 -- name: next_due
--- When the next trigger's time comes; null: there is none.
-SELECT min(next_run) FROM sync_job_cron_triggers WHERE next_run IS NOT NULL;
+-- When the time of the next trigger comes that waits for no run's end; null: there is none.
+SELECT min(t.next_run)
+FROM sync_job_cron_triggers AS t
+WHERE t.next_run IS NOT NULL
+    AND NOT EXISTS (
+        SELECT FROM sync_job_runs AS r
+        WHERE r.sync_job_id = t.sync_job_id AND r.integrated_account_id = t.integrated_account_id
+            AND r.state IN ('queued', 'running')
+    );

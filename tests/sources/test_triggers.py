@@ -1,20 +1,29 @@
 """``/api/v1/sync-job-cron-trigger``: runs by the clock, and no more of them than there should be."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
-from app.sources import runs
+from app.database.queries import query
+from app.sources import jobs, runs
 from app.sources.contract import Json
-from app.sources.runs import JobRun
+from app.sources.runs import JobRun, RunForm
 from app.sources.triggers import fire_due
 from tests.api.conftest import Client
 from tests.sources.world import World
 
 PATH = "/api/v1/sync-job-cron-trigger"
+
+PATIENCE = 60
+"""Seconds after which a thing that was waited for does not come any more."""
+
+BLOCKED = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 
 
 @pytest.fixture
@@ -144,27 +153,6 @@ class TestFiring:
         trigger = (await client.get(f"{PATH}/{made['id']}")).json()
         assert (trigger["last_problem"], trigger["next_run"]) == (None, "2026-09-12T03:30:00Z")
 
-    async def test_not_while_a_run_of_the_job_and_account_has_not_ended(
-        self, client: Client, ids: dict[str, str], world: World
-    ) -> None:
-        made = await create(client, ids)
-        active = await world.begin(*ids.values(), args={"users": []})
-        world.clock.advance(days=1)
-        assert await fire_due(world.pool, world.clock) == 1
-        assert [run.id for run in await all_runs(world)] == [active.id]
-        trigger = (await client.get(f"{PATH}/{made['id']}")).json()
-        assert trigger["last_problem"] == "Another run of the job and account had not ended."
-        assert trigger["next_run"] == "2026-09-03T03:30:00Z"
-
-    async def test_two_triggers_of_one_job_at_one_time_make_one_run(
-        self, client: Client, ids: dict[str, str], world: World
-    ) -> None:
-        await create(client, ids)
-        await create(client, ids)
-        world.clock.advance(days=1)
-        assert await fire_due(world.pool, world.clock) == 2
-        assert len(await all_runs(world)) == 1
-
     async def test_many_workers_at_once_make_one_run(
         self, client: Client, ids: dict[str, str], world: World
     ) -> None:
@@ -185,3 +173,126 @@ class TestFiring:
         trigger = (await client.get(f"{PATH}/{made['id']}")).json()
         assert "year" in trigger["last_problem"]
         assert trigger["next_run"] == "2026-09-03T03:30:00Z"
+
+
+class TestWaiting:
+    """A time that comes while a run of the same job and account is active."""
+
+    async def test_it_is_made_up_for_by_one_run_at_the_end_of_that(
+        self, client: Client, ids: dict[str, str], world: World
+    ) -> None:
+        made = await create(client, ids)
+        active = await world.begin(*ids.values(), args={"users": []})
+        world.clock.advance(days=3)
+        assert await fire_due(world.pool, world.clock) == 0
+        assert [run.id for run in await all_runs(world)] == [active.id]
+        assert (await client.get(f"{PATH}/{made['id']}")).json() == made
+        await world.runner().run_until_idle()
+        assert [run.cron_trigger_id for run in await all_runs(world)] == [UUID(made["id"]), None]
+        trigger = (await client.get(f"{PATH}/{made['id']}")).json()
+        assert (trigger["last_problem"], trigger["next_run"]) == (None, "2026-09-05T03:30:00Z")
+
+    async def test_nobody_looks_for_it_meanwhile(
+        self, client: Client, ids: dict[str, str], world: World
+    ) -> None:
+        await create(client, ids)
+        later = await create(
+            client, ids | {"sync_job_id": str(await world.job())}, cron_expression="0 12 * * *"
+        )
+        await world.begin(*ids.values(), args={"users": []})
+        due = await world.pool.fetchval(query("cron_triggers.next_due"))
+        assert due == datetime.fromisoformat(later["next_run"])
+
+    @pytest.mark.parametrize(
+        ("nightly", "full_first"),
+        [("0 11 * * *", True), ("30 5 * * *", True), ("30 5 * * FRI", False)],
+        ids=["due at once", "due 18 hours later", "due days later"],
+    )
+    async def test_a_full_read_comes_before_what_has_not_waited_for_a_day_longer(
+        self, client: Client, ids: dict[str, str], world: World, nightly: str, full_first: bool
+    ) -> None:
+        await create(client, ids, cron_expression="0 * * * *")
+        await create(client, ids, cron_expression=nightly, ignore_previous_run=True)
+        world.clock.set(datetime(2026, 9, 4, 3, 30, tzinfo=UTC))
+        await world.runner().run_until_idle()
+        latest, first = await all_runs(world)
+        assert (first.ignore_previous_run, latest.ignore_previous_run) == (full_first, not full_first)
+        assert first.state == latest.state == "done"
+
+    async def test_no_worker_fires_another_trigger_of_a_job_while_one_is_at_it(
+        self, client: Client, ids: dict[str, str], world: World
+    ) -> None:
+        await create(client, ids)
+        await create(client, ids, ignore_previous_run=True)
+        world.clock.advance(days=1)
+        async with world.pool.acquire() as connection, connection.transaction():
+            assert await connection.fetchrow(query("cron_triggers.due"), world.clock())
+            assert await fire_due(world.pool, world.clock) == 0
+        assert await fire_due(world.pool, world.clock) == 1
+        [run] = await all_runs(world)
+        assert run.ignore_previous_run
+
+    async def test_it_waits_also_for_a_run_that_somebody_asks_for_in_the_same_moment(
+        self, client: Client, ids: dict[str, str], world: World
+    ) -> None:
+        made = await create(client, ids)
+        world.clock.advance(days=1)
+        async with world.pool.acquire() as connection, connection.transaction():
+            form = RunForm(**{name: UUID(id) for name, id in ids.items()}, args={"users": []})
+            job = await jobs.find(connection, form.sync_job_id)
+            assert await runs.insert(connection, form, job, form.args, world.clock())
+            firing = asyncio.create_task(fire_due(world.pool, world.clock))
+            async with asyncio.timeout(PATIENCE):
+                while not await world.pool.fetchval(BLOCKED):
+                    await asyncio.sleep(0.01)
+        assert await firing == 0
+        assert (await client.get(f"{PATH}/{made['id']}")).json() == made
+
+
+class TestBroken:
+    """A trigger that cannot be fired, whatever the reason."""
+
+    @pytest.mark.parametrize(
+        ("damage", "problem"),
+        [
+            ("time_zone = 'Mars/Olympus'", "The worker's time zone data holds no Mars/Olympus"),
+            ("time_zone = 'Europe'", "The worker's time zone data holds no Europe"),
+            ("cron_expression = 'never'", "It cannot be fired"),
+            ("""args = '{"users": [1e999]}'""", "It cannot be fired"),
+            ("error_handling = 'panic'", "It cannot be fired"),
+        ],
+        ids=lambda value: value.partition(" ")[0],
+    )
+    async def test_it_is_set_aside_and_the_others_fire(
+        self, client: Client, ids: dict[str, str], world: World, damage: str, problem: str
+    ) -> None:
+        broken = await create(client, ids)
+        whole = await create(
+            client, ids | {"sync_job_id": str(await world.job())}, cron_expression="0 6 * * *"
+        )
+        await world.pool.execute(f"UPDATE sync_job_cron_triggers SET {damage} WHERE id = $1", broken["id"])
+        world.clock.advance(days=1)
+        with capture_logs() as logs:
+            assert await fire_due(world.pool, world.clock) == 2
+        assert [run.cron_trigger_id for run in await all_runs(world)] == [UUID(whole["id"])]
+        assert [(log["event"], log["trigger"]) for log in logs] == [("cron_trigger_set_aside", broken["id"])]
+        noted, tried_again = await world.pool.fetchrow(
+            "SELECT last_problem, next_run FROM sync_job_cron_triggers WHERE id = $1", broken["id"]
+        )
+        assert noted.startswith(problem)
+        assert tried_again == world.clock() + timedelta(hours=1)
+
+    async def test_it_makes_up_for_its_time_once_it_can_be_fired(
+        self, client: Client, ids: dict[str, str], world: World
+    ) -> None:
+        made = await create(client, ids)
+        zone = "UPDATE sync_job_cron_triggers SET time_zone = $1"
+        await world.pool.execute(zone, "Mars/Olympus")
+        world.clock.advance(days=1)
+        await fire_due(world.pool, world.clock)
+        await world.pool.execute(zone, made["time_zone"])
+        world.clock.advance(hours=1)
+        await world.runner().run_until_idle()
+        assert len(await all_runs(world)) == 1
+        trigger = (await client.get(f"{PATH}/{made['id']}")).json()
+        assert (trigger["last_problem"], trigger["next_run"]) == (None, "2026-09-03T03:30:00Z")
