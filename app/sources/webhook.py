@@ -2,7 +2,8 @@
 
 Signed as Standard Webhooks 1.0 describes (https://www.standardwebhooks.com): ``webhook-id`` is the same in
 every attempt at an event, and ``webhook-signature`` is the HMAC-SHA256 of id, ``webhook-timestamp`` and body.
-A receiver drops an event whose id it has seen, and takes any other in the order in which they come.
+A receiver drops an event whose id it has seen, and takes any other in the order in which they come. None is
+left out: an event is sent once the one before was taken, and after one that was not, nothing more is sent.
 """
 
 import asyncio
@@ -52,15 +53,21 @@ class HttpWebhook:
         self._max_wait = max_wait
         self._sleep = sleep
         self._number = 0
+        self._pending: tuple[str, bytes] | None = None
+        """Id and body of an event that was not taken yet."""
+        self._gave_up: str | None = None
+        """Why nothing more is sent."""
         self._order = asyncio.Lock()
 
     async def send(self, event: RunEvent, data: Mapping[str, Json]) -> None:
         """Deliver an event: ``{"type", "timestamp", "data"}``, the run's identity in ``data``.
 
         Any status of 2xx means that it was taken; 410, that nothing is wanted any more. Everything else is
-        tried again, after pauses that double, or as long as Retry-After says. Raises DeliveryFailed.
+        tried again, after pauses that double, or as long as Retry-After says. An event whose caller was
+        cancelled half-way is delivered first. Raises DeliveryFailed, and from then on for every event.
         """
         async with self._order:
+            await self._deliver()
             self._number += 1
             run = msgspec.to_builtins(self._run)
             body = msgspec.json.encode(
@@ -70,16 +77,32 @@ class HttpWebhook:
                     "data": {"run": run | {"sequence": self._number}, **data},
                 }
             )
-            id = f"{self._run.id}.{self._run.attempt}.{self._number}"
-            for attempt in range(self._settings.attempts):
-                problem, answer = await self._try(id, body)
-                if answer is not None and 200 <= answer.status < 300:
-                    return
-                if answer is not None and answer.status == 410:
-                    raise DeliveryFailed(problem)
-                if attempt + 1 < self._settings.attempts:
-                    await self._sleep(self._pause(attempt, answer).total_seconds())
-            raise DeliveryFailed(f"{problem} It was tried {self._settings.attempts} times.")
+            self._pending = f"{self._run.id}.{self._run.attempt}.{self._number}", body
+            await self._deliver()
+
+    async def _deliver(self) -> None:
+        """Send what is pending until it was taken."""
+        if self._gave_up is not None:
+            raise DeliveryFailed(self._gave_up)
+        if self._pending is None:
+            return
+        try:
+            await self._insist(*self._pending)
+        except DeliveryFailed as error:
+            self._gave_up = error.message
+            raise
+        self._pending = None
+
+    async def _insist(self, id: str, body: bytes) -> None:
+        for attempt in range(self._settings.attempts):
+            problem, answer = await self._try(id, body)
+            if answer is not None and 200 <= answer.status < 300:
+                return
+            if answer is not None and answer.status == 410:
+                raise DeliveryFailed(problem)
+            if attempt + 1 < self._settings.attempts:
+                await self._sleep(self._pause(attempt, answer).total_seconds())
+        raise DeliveryFailed(f"{problem} It was tried {self._settings.attempts} times.")
 
     async def _try(self, id: str, body: bytes) -> tuple[str, Answer | None]:
         """What is wrong with the answer, and the answer if one came."""

@@ -163,6 +163,48 @@ async def test_events_are_sent_one_after_the_other_in_the_order_of_the_calls(
     assert len(set(ids(receiver))) == 6
 
 
+async def test_after_one_that_was_not_taken_nothing_more_is_sent(receiver: Web, webhook: Make) -> None:
+    """Not even the last word: what comes after a gap is not in order."""
+    hook = webhook()
+    await hook.send("started", {})
+    receiver.script = [json({}, 500) for _ in range(4)]
+    together = [hook.send("record", {"number": number}) for number in range(3)]
+    results = await asyncio.gather(*together, return_exceptions=True)
+    assert [type(result) for result in results] == [DeliveryFailed] * 3
+    with pytest.raises(DeliveryFailed, match=r"500.*4 times"):
+        await hook.send("failed", {})
+    assert [body["data"]["run"]["sequence"] for body in bodies(receiver)] == [1, 2, 2, 2, 2]
+
+
+async def test_one_whose_sender_was_cancelled_comes_before_the_next(receiver: Web, webhook: Make) -> None:
+    """As the last word of a run that is cancelled: without a gap before it."""
+    asked, over = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: web.Request) -> web.Response:
+        asked.set()
+        await over.wait()
+        return json({})
+
+    hook = webhook()
+    receiver.script = [json({}), slow]
+    await hook.send("started", {})
+    sending = [asyncio.create_task(hook.send("record", {"number": number})) for number in range(2)]
+    async with asyncio.timeout(30):
+        await asked.wait()
+    for task in sending:
+        task.cancel()
+    await asyncio.wait(sending)
+    await hook.send("failed", {})
+    over.set()
+    assert [(body["type"], body["data"]["run"]["sequence"]) for body in bodies(receiver)] == [
+        ("started", 1),
+        ("record", 2),
+        ("record", 2),
+        ("failed", 3),
+    ]
+    assert len(set(ids(receiver))) == 3
+
+
 async def test_ids_differ_between_attempts_at_a_run(receiver: Web, webhook: Make) -> None:
     await webhook().send("started", {})
     again = webhook()
