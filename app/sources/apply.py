@@ -5,23 +5,27 @@ may go is decided for each user:
 
 - Everything of the user was read, by a run that reads everything: what was read is the whole timetable.
 - Something was not read (a request failed, a record could not be mapped, or nobody can say whose it is),
-  or the run asked only for changes: what was read is put in, and nothing is taken out.
+  or the run asked only for changes: what was read is put in, and nothing is taken out. Who has no timetable
+  yet, having been provisioned since, also gets what earlier, equal runs have read.
 - Users of whom an earlier, equal run has read events, and this complete one none, have none any more; but
   if that is so for a large part of all users, something is wrong with the source, and they keep theirs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import msgspec
 
 from app.clock import Clock
 from app.config import TimetableSettings
 from app.database.queries import query
-from app.database.types import Pool
-from app.errors import Conflict, Invalid, NotFound
+from app.database.types import Connection, Pool
+from app.errors import Invalid
 from app.sources.contract import RecordError
 from app.sources.staging import Staging
 from app.timetables.event import Problems, check_events, decode
 from app.timetables.publish import describe
-from app.timetables.store import Counts, Held, patch, replace_many
+from app.timetables.store import Counts, Held, Result, TooLarge, change_locked, lock
 from providers.contract import Event
 
 __all__ = ["apply"]
@@ -44,12 +48,13 @@ async def apply(
     run, counts = staging.run, staging.counts
     whole = not (incremental or staging.uncertain)
     async with staging.writing() as connection:
-        if whole:
-            await connection.execute(query("source_records.add_vanished"), run.id)
+        await connection.execute(
+            query("source_records.add_vanished" if whole else "source_records.add_newcomers"), run.id
+        )
         counts.users = await connection.fetchval(query("sync_job_runs.count_users"), run.id)
         emptying = await connection.fetchrow(query("source_records.emptied"), run.id, run.fence)
     assert emptying is not None
-    applying = _Applying(pool, staging, limits, clock)
+    applying = _Applying(staging, limits, clock)
     known, emptied = emptying["known"], emptying["emptied"]
     # An empty answer where there should be a list looks like that, however few they are.
     everybody = emptied == known and known > 1
@@ -74,54 +79,98 @@ async def apply(
     return flawless
 
 
+class _Refusal(msgspec.Struct, frozen=True):
+    detail: str | None
+    """None: that it is so is said of the run as a whole."""
+
+
+_Outcome: TypeAlias = Counts | _Refusal | None
+"""What came of a user; None: is no user here."""
+
+
 class _Applying:
-    def __init__(self, pool: Pool, staging: Staging, limits: TimetableSettings, clock: Clock) -> None:
+    def __init__(self, staging: Staging, limits: TimetableSettings, clock: Clock) -> None:
         self.keep_emptied = False
-        self._pool = pool
         self._staging = staging
         self._run = staging.run
         self._counts = staging.counts
         self._limits = limits
         self._clock = clock
 
-    async def batch(self, users: dict[str, bool]) -> None:
+    async def batch(self, users: Mapping[str, bool]) -> None:
         """Apply the timetables of these users; the value: what was read is all of theirs."""
-        events = await self._events(list(users))
-        replacing: dict[str, Sequence[Event]] = {}
+        # In one transaction with the lease: a run that was lost publishes nothing more.
+        outcomes = await self._staging.transact(lambda connection: self._change(connection, users))
+        self._counts.users_kept += sum(not complete for complete in users.values())
+        refused = []
+        for username, outcome in outcomes.items():
+            match outcome:
+                case None:
+                    self._counts.users_unknown += 1
+                case Counts():
+                    self._count(outcome)
+                case _Refusal(detail=detail):
+                    self._counts.users_refused += 1
+                    if detail is not None:
+                        refused.append(RecordError(place="", detail=detail, username=username))
+        await self._staging.add_errors("user", refused)
+
+    async def _change(self, connection: Connection, users: Mapping[str, bool]) -> dict[str, _Outcome]:
+        """What came of each user of whom there was something to say."""
+        known = await lock(connection, list(users))
+        new = [name for name, complete in users.items() if not complete and known.get(name) == 0]
+        events = await self._events(connection, list(users), new)
+        outcomes: dict[str, _Outcome] = {}
+        whole: dict[str, Sequence[Event]] = {}
+        part: dict[str, Sequence[Event]] = {}
         for username, complete in users.items():
             found = events.get(username, [])
             if complete and not found and self.keep_emptied:
-                self._counts.users_refused += 1
+                outcomes[username] = _Refusal(None)
+            elif username not in known:
+                outcomes[username] = None
             elif (detail := self._check(found)) is not None:
-                await self._refuse(username, detail)
+                outcomes[username] = _Refusal(detail)
             elif complete:
-                replacing[username] = found
-            else:
-                await self._put_in(username, found)
-        if replacing:
-            await self._replace(replacing)
+                whole[username] = found
+            elif found:
+                part[username] = found
+        now, confirm = self._clock(), self._run.confirm
+        results = await change_locked(connection, whole, self._limits, now, confirm=confirm)
+        results |= await change_locked(connection, part, self._limits, now, confirm=confirm, delete=())
+        outcomes |= {username: _outcome(result) for username, result in results.items()}
+        applied = [
+            name for name, complete in users.items() if complete and isinstance(outcomes[name], Counts | None)
+        ]
+        await connection.execute(
+            query("source_records.drop_unseen"),
+            self._run.sync_job_id,
+            self._run.integrated_account_id,
+            applied,
+            self._run.fence,
+        )
+        return outcomes
 
-    async def _events(self, usernames: list[str]) -> dict[str, list[Event]]:
-        """What this run has read for each user; the same event from two resources counts once."""
-        run = self._run
+    async def _events(
+        self, connection: Connection, usernames: Sequence[str], new: Sequence[str]
+    ) -> dict[str, list[Event]]:
+        """What is to be applied for each user; the same event from two resources counts once."""
         events: dict[str, dict[str, Event]] = {}
-        # By whoever holds the lease: a run that was lost publishes nothing more.
-        async with self._staging.writing() as connection:
-            rows = await connection.fetch(
-                query("source_records.events_to_apply"),
-                run.sync_job_id,
-                run.integrated_account_id,
-                usernames,
-                run.fence,
-            )
+        rows = await connection.fetch(
+            query("source_records.events_to_apply"),
+            self._run.sync_job_id,
+            self._run.integrated_account_id,
+            usernames,
+            self._run.fence,
+            new,
+            self._run.digest,
+        )
         for row in rows:
             events.setdefault(row["username"], {})[row["event"]] = decode(row["event"])
         return {username: list(found.values()) for username, found in events.items()}
 
     def _check(self, events: Sequence[Event]) -> str | None:
         """What is wrong with the events as a timetable, or None."""
-        if len(events) > self._limits.max_events:
-            return f"More than {self._limits.max_events} events in one timetable."
         problems = Problems()
         check_events([(event.uid, event) for event in events], self._limits, problems)
         try:
@@ -129,51 +178,6 @@ class _Applying:
         except Invalid as error:
             return describe(error)
         return None
-
-    async def _replace(self, timetables: dict[str, Sequence[Event]]) -> None:
-        results = await replace_many(
-            self._pool, timetables, self._limits, self._clock(), confirm=self._run.confirm
-        )
-        applied = []
-        for username in timetables:
-            result = results.get(username)
-            if result is None:
-                self._counts.users_unknown += 1
-            elif isinstance(result, Held):
-                await self._refuse(username, _held(result))
-                continue
-            else:
-                self._count(result)
-            applied.append(username)
-        run = self._run
-        async with self._staging.writing() as connection:
-            await connection.execute(
-                query("source_records.drop_unseen"),
-                run.sync_job_id,
-                run.integrated_account_id,
-                applied,
-                run.fence,
-            )
-
-    async def _put_in(self, username: str, events: Sequence[Event]) -> None:
-        self._counts.users_kept += 1
-        if not events:
-            return
-        try:
-            result = await patch(
-                self._pool, username, events, (), self._limits, self._clock(), confirm=self._run.confirm
-            )
-        except NotFound:
-            self._counts.users_unknown += 1
-        except (Conflict, Invalid) as error:
-            await self._refuse(username, error.message)
-        else:
-            self._count(result)
-
-    async def _refuse(self, username: str, detail: str) -> None:
-        self._counts.users_refused += 1
-        error = RecordError(place="", detail=detail, username=username)
-        await self._staging.add_errors("user", [error])
 
     def _count(self, result: Counts) -> None:
         self._counts.users_applied += 1
@@ -183,8 +187,14 @@ class _Applying:
         self._counts.unchanged += result.unchanged
 
 
-def _held(held: Held) -> str:
-    return (
-        f"Nothing was changed: this would remove {held.removed} of {held.future} future events."
-        ' If that is what you want, make a run with "confirm": true.'
-    )
+def _outcome(result: Result) -> Counts | _Refusal:
+    match result:
+        case Held(removed=removed, future=future):
+            return _Refusal(
+                f"Nothing was changed: this would remove {removed} of {future} future events."
+                ' If that is what you want, make a run with "confirm": true.'
+            )
+        case TooLarge():
+            return _Refusal(result.message)
+        case Counts():
+            return result

@@ -5,17 +5,18 @@ worker that was only slow cannot write any more once another one has taken the r
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
 from asyncpg import Record as Row
 
 from app.database.queries import query
+from app.database.transactions import in_transaction
 from app.database.types import Connection, Pool
 from app.sources.contract import Json, Record, RecordError
 from app.sources.definition import Resource
@@ -24,6 +25,8 @@ from app.sources.runs import Counts
 from app.timetables.event import encode as encode_event
 
 __all__ = ["ClaimedRun", "Recalled", "RunLost", "Staging", "claimed_run"]
+
+Result = TypeVar("Result")
 
 MAX_STORED_ERRORS = 1_000
 
@@ -37,6 +40,8 @@ class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
 
     id: UUID
     fence: int
+    digest: bytes
+    """Of arguments and resources: runs that have the same read the same."""
     sync_job_id: UUID
     integrated_account_id: UUID
     args: Mapping[str, Json]
@@ -56,6 +61,7 @@ def claimed_run(row: Row) -> ClaimedRun:
     return ClaimedRun(
         id=row["id"],
         fence=row["fence"],
+        digest=row["digest"],
         sync_job_id=row["sync_job_id"],
         integrated_account_id=row["integrated_account_id"],
         args=msgspec.json.decode(row["args"]),
@@ -100,9 +106,22 @@ class Staging:
         One at a time: the lease could not be extended while one always overlaps the next.
         """
         async with self._turn, self._pool.acquire() as connection, connection.transaction():
-            if await connection.fetchval(query("sync_job_runs.hold"), self.run.id, self.run.fence) is None:
-                raise RunLost
+            await self._hold(connection)
             yield connection
+
+    async def transact(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+        """What ``work`` gives, as ``writing``; begun anew where PostgreSQL ends a deadlock."""
+
+        async def held(connection: Connection) -> Result:
+            await self._hold(connection)
+            return await work(connection)
+
+        async with self._turn:
+            return await in_transaction(self._pool, held)
+
+    async def _hold(self, connection: Connection) -> None:
+        if await connection.fetchval(query("sync_job_runs.hold"), self.run.id, self.run.fence) is None:
+            raise RunLost
 
     async def begin(self) -> None:
         """Forget what an earlier attempt has noted."""
@@ -131,6 +150,7 @@ class Staging:
                 *self._where,
                 resource,
                 self.run.fence,
+                self.run.digest,
                 [record.username or "" for record in records],
                 [record.id for record in records],
                 [encode(record.data) for record in records],
@@ -146,6 +166,7 @@ class Staging:
                     *self._where,
                     resource,
                     self.run.fence,
+                    self.run.digest,
                     list(usernames),
                     recalled.fence,
                     _digest(recalled.key),

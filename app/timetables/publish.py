@@ -10,7 +10,7 @@ from app.database.types import Pool
 from app.errors import Forbidden, Invalid, Problem
 from app.timetables.document import Reader
 from app.timetables.lines import Line
-from app.timetables.store import Held, replace_many
+from app.timetables.store import Counts, replace_many
 from providers.contract import Event
 
 __all__ = ["LineError", "Publisher", "Summary", "describe", "publish_lines", "tell"]
@@ -120,7 +120,7 @@ class Publisher:
             result = results.get(username)
             if result is None:
                 self.fail(line, username, "There is no user of that name. ?createUsers=true creates users.")
-            elif isinstance(result, Held):
+            elif not isinstance(result, Counts):
                 self.fail(line, username, result.message)
             else:
                 self.summary.users += 1

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TypeAlias
 
 import msgspec
+from asyncpg import Record
 
 from app.config import TimetableSettings
 from app.database.queries import query
@@ -16,7 +18,20 @@ from app.sync.wake import wake_users
 from app.timetables.event import content_hash, decode, encode
 from providers.contract import Event
 
-__all__ = ["Counts", "Held", "Stored", "fetch", "fetch_revision", "patch", "replace", "replace_many"]
+__all__ = [
+    "Counts",
+    "Held",
+    "Result",
+    "Stored",
+    "TooLarge",
+    "change_locked",
+    "fetch",
+    "fetch_revision",
+    "lock",
+    "patch",
+    "replace",
+    "replace_many",
+]
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +58,22 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
             f"Nothing was changed: this would remove {self.removed} of {self.future} future events."
             " If that is what you want, say so with ?confirm=true (rooster import: --confirm)."
         )
+
+
+class TooLarge(msgspec.Struct, frozen=True, kw_only=True):
+    """A publication that was not carried out: the timetable would have too many events."""
+
+    events: int
+    allowed: int
+
+    @property
+    def message(self) -> str:
+        """What happened."""
+        return f"The timetable would have {self.events} events; at most {self.allowed} are allowed."
+
+
+Result: TypeAlias = Counts | Held | TooLarge
+"""What came of a publication."""
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,21 +127,65 @@ async def replace_many(
     *,
     confirm: bool = False,
     create_users: bool = False,
-) -> dict[str, Counts | Held]:
+) -> dict[str, Result]:
     """Make these the users' whole timetables, in one transaction; held ones stay as they were.
 
     Users who do not exist are created, or are not in the answer.
     """
 
-    async def work(connection: Connection) -> dict[str, Counts | Held]:
+    async def work(connection: Connection) -> dict[str, Result]:
         if create_users:
             await connection.execute(query("timetables.create_users"), list(timetables))
-        known = await _lock(connection, list(timetables))
-        return await _apply(
-            connection, {name: timetables[name] for name in known}, None, limits, now, confirm
-        )
+        known = await lock(connection, list(timetables))
+        locked = {name: timetables[name] for name in known}
+        return await change_locked(connection, locked, limits, now, confirm=confirm)
 
     return await in_transaction(pool, work)
+
+
+async def lock(connection: Connection, usernames: Sequence[str]) -> dict[str, int]:
+    """The revisions of those of the users that exist, locked until the caller's transaction ends."""
+    rows = await connection.fetch(query("timetables.lock_users"), list(usernames))
+    return {row["username"]: row["revision"] or 0 for row in rows}
+
+
+async def change_locked(
+    connection: Connection,
+    timetables: Mapping[str, Sequence[Event]],
+    limits: TimetableSettings,
+    now: datetime,
+    *,
+    confirm: bool = False,
+    delete: Sequence[str] | None = None,
+) -> dict[str, Result]:
+    """Change the timetables of users whom ``lock`` has locked; mailboxes hear of what has changed.
+
+    ``delete``: the uids to take out, everything else stays; None: these are the whole timetables. A user
+    whose timetable is held or would be too large keeps it as it was.
+    """
+    events = [(username, event) for username, given in timetables.items() for event in given]
+    rows = await connection.fetch(
+        query("timetables.change"),
+        list(timetables),
+        [username for username, _ in events],
+        [event.uid for _, event in events],
+        [event.start for _, event in events],
+        [event.end for _, event in events],
+        [encode(event).decode() for _, event in events],
+        [content_hash(event) for _, event in events],
+        [event.status == "cancelled" for _, event in events],
+        delete is not None,
+        list(delete or ()),
+        now,
+        limits.guard_share,
+        limits.guard_events,
+        confirm,
+        limits.max_events,
+    )
+    changed = [row["username"] for row in rows if row["changed"]]
+    if changed:
+        await wake_users(connection, changed, now)
+    return {row["username"]: _result(row, limits) for row in rows}
 
 
 async def fetch(connection: Connection | Pool, username: str) -> Stored:
@@ -147,7 +222,7 @@ async def _change_one(
         raise not_found()
 
     async def work(connection: Connection) -> Counts:
-        known = await _lock(connection, [username])
+        known = await lock(connection, [username])
         if username not in known:
             raise not_found()
         if expected is not None and known[username] not in expected:
@@ -155,65 +230,30 @@ async def _change_one(
                 "revision_mismatch",
                 f"The timetable is at revision {known[username]}, not at the one in If-Match. Read it again.",
             )
-        result = (await _apply(connection, {username: events}, delete, limits, now, confirm))[username]
+        results = await change_locked(
+            connection, {username: events}, limits, now, confirm=confirm, delete=delete
+        )
+        result = results[username]
         if isinstance(result, Held):
             raise Conflict("mass_removal", result.message)
-        if result.events > limits.max_events:
-            raise Invalid(
-                "too_many_events",
-                f"The timetable would have {result.events} events; at most {limits.max_events} are allowed.",
-            )
+        if isinstance(result, TooLarge):
+            raise Invalid("too_many_events", result.message)
         return result
 
     return await in_transaction(pool, work)
 
 
-async def _lock(connection: Connection, usernames: list[str]) -> dict[str, int]:
-    """The revisions of those of the users that exist, locked."""
-    rows = await connection.fetch(query("timetables.lock_users"), usernames)
-    return {row["username"]: row["revision"] or 0 for row in rows}
-
-
-async def _apply(
-    connection: Connection,
-    timetables: Mapping[str, Sequence[Event]],
-    delete: Sequence[str] | None,
-    limits: TimetableSettings,
-    now: datetime,
-    confirm: bool,
-) -> dict[str, Counts | Held]:
-    """Change locked users' timetables, and ring the bell for those that changed."""
-    events = [(username, event) for username, given in timetables.items() for event in given]
-    rows = await connection.fetch(
-        query("timetables.change"),
-        list(timetables),
-        [username for username, _ in events],
-        [event.uid for _, event in events],
-        [event.start for _, event in events],
-        [event.end for _, event in events],
-        [encode(event).decode() for _, event in events],
-        [content_hash(event) for _, event in events],
-        [event.status == "cancelled" for _, event in events],
-        delete is not None,
-        list(delete or ()),
-        now,
-        limits.guard_share,
-        limits.guard_events,
-        confirm,
+def _result(row: Record, limits: TimetableSettings) -> Result:
+    events = row["created"] + row["updated"] + row["unchanged"]
+    if row["held"]:
+        return Held(future=row["future"], removed=row["removed"])
+    if row["too_large"]:
+        return TooLarge(events=events, allowed=limits.max_events)
+    return Counts(
+        revision=row["revision"],
+        events=events,
+        created=row["created"],
+        updated=row["updated"],
+        deleted=row["deleted"],
+        unchanged=row["unchanged"],
     )
-    changed = [row["username"] for row in rows if row["changed"]]
-    if changed:
-        await wake_users(connection, changed, now)
-    return {
-        row["username"]: Held(future=row["future"], removed=row["removed"])
-        if row["held"]
-        else Counts(
-            revision=row["revision"],
-            events=row["created"] + row["updated"] + row["unchanged"],
-            created=row["created"],
-            updated=row["updated"],
-            deleted=row["deleted"],
-            unchanged=row["unchanged"],
-        )
-        for row in rows
-    }

@@ -1,23 +1,25 @@
 -- name: add
--- What resource $3 of job $1 and account $2 gave to the run with the fence $4; $5 .. $8 one array a column.
+-- What resource $3 of job $1 and account $2 gave to the run with the fence $4 and the digest $5; $6 .. $9 one array a
+-- column.
 INSERT INTO source_records AS r
-    (sync_job_id, integrated_account_id, resource, seen, username, id, data, event)
-SELECT $1, $2, $3, $4, g.username, g.id, g.data::json, g.event::json
-FROM unnest($5::text[], $6::text[], $7::text[], $8::text[]) AS g (username, id, data, event)
+    (sync_job_id, integrated_account_id, resource, seen, digest, username, id, data, event)
+SELECT $1, $2, $3, $4, $5, g.username, g.id, g.data::json, g.event::json
+FROM unnest($6::text[], $7::text[], $8::text[], $9::text[]) AS g (username, id, data, event)
 ON CONFLICT (sync_job_id, integrated_account_id, username, resource, id)
-DO UPDATE SET data = excluded.data, event = excluded.event, seen = excluded.seen;
+DO UPDATE SET data = excluded.data, event = excluded.event, seen = excluded.seen, digest = excluded.digest;
 
 -- name: keep
--- The records of the users $5 that resource $3 of job $1 and account $2 gave to the run with the fence $6, and what was
--- remembered with them under the key $7, are taken for read by the run with the fence $4; gives their number.
+-- The records of the users $6 that resource $3 of job $1 and account $2 gave to the run with the fence $7, and what was
+-- remembered with them under the key $8, are taken for read by the run with the fence $4 and the digest $5; gives their
+-- number.
 WITH remembered AS (
     UPDATE source_validators SET seen = $4
-    WHERE sync_job_id = $1 AND integrated_account_id = $2 AND resource = $3 AND key = $7 AND seen = $6
+    WHERE sync_job_id = $1 AND integrated_account_id = $2 AND resource = $3 AND key = $8 AND seen = $7
 ),
 kept AS (
-    UPDATE source_records SET seen = $4
-    WHERE sync_job_id = $1 AND integrated_account_id = $2 AND resource = $3 AND username = ANY($5::text[])
-        AND seen = $6
+    UPDATE source_records SET seen = $4, digest = $5
+    WHERE sync_job_id = $1 AND integrated_account_id = $2 AND resource = $3 AND username = ANY($6::text[])
+        AND seen = $7
     RETURNING id
 )
 SELECT count(*) FROM kept;
@@ -53,18 +55,29 @@ SET content = excluded.content, seen = excluded.seen, records = excluded.records
 DELETE FROM source_validators WHERE seen = $1;
 
 -- name: add_vanished
--- Users of whom earlier runs with run $1's arguments and resources were the last to read something, and this one has
--- read nothing, have no events any more, as far as the source says.
+-- Users of whom a run with run $1's arguments and resources was the last to read something, and this one has read
+-- nothing, have no events any more, as far as the source says.
 INSERT INTO sync_job_run_users (run_id, username, incomplete)
 SELECT DISTINCT r.id, s.username, false
 FROM sync_job_runs AS r
-JOIN sync_job_runs AS p
-    ON p.sync_job_id = r.sync_job_id AND p.integrated_account_id = r.integrated_account_id AND p.id <> r.id
-    AND p.digest = r.digest
 JOIN source_records AS s
-    ON s.seen = p.fence
-    AND s.sync_job_id = r.sync_job_id AND s.integrated_account_id = r.integrated_account_id
+    ON s.sync_job_id = r.sync_job_id AND s.integrated_account_id = r.integrated_account_id AND s.digest = r.digest
 WHERE r.id = $1 AND s.username <> ''
+ON CONFLICT DO NOTHING;
+
+-- name: add_newcomers
+-- Users to whom nothing was published yet, and of whom runs with run $1's arguments and resources have read something,
+-- before they were users here. That this one has not read everything of theirs makes no difference.
+INSERT INTO sync_job_run_users (run_id, username, incomplete)
+SELECT r.id, u.username, true
+FROM sync_job_runs AS r
+CROSS JOIN users AS u
+WHERE r.id = $1 AND u.timetable_revision IS NULL
+    AND EXISTS (
+        SELECT FROM source_records AS s
+        WHERE s.sync_job_id = r.sync_job_id AND s.integrated_account_id = r.integrated_account_id
+            AND s.username = u.username AND s.digest = r.digest AND s.event IS NOT NULL
+    )
 ON CONFLICT DO NOTHING;
 
 -- name: emptied
@@ -82,10 +95,12 @@ LATERAL (
 WHERE u.run_id = $1 AND NOT u.incomplete;
 
 -- name: events_to_apply
--- The events of the users $3 that the run of job $1 and account $2 with the fence $4 has read.
+-- The events of the users $3 that the run of job $1 and account $2 with the fence $4 has read; of the users $5 also
+-- what earlier runs with the same digest $6 have read.
 SELECT username, resource, event::text
 FROM source_records
-WHERE sync_job_id = $1 AND integrated_account_id = $2 AND username = ANY($3::text[]) AND seen = $4
+WHERE sync_job_id = $1 AND integrated_account_id = $2 AND username = ANY($3::text[])
+    AND (seen = $4 OR (username = ANY($5::text[]) AND digest = $6))
     AND event IS NOT NULL
 ORDER BY username, resource, id;
 

@@ -20,8 +20,9 @@ FOR NO KEY UPDATE;
 -- $1 usernames; $2 .. $8 one array a column: the events that are to be there; $9 false: whole timetables,
 -- what is not given goes; true: only what $10 names goes, one uid each for the one user in $1.
 -- $11 now; $12 share and $13 number of a user's future events above which a removal needs to be
--- confirmed; $14 it is confirmed. A user over the limit is left as is: held is true.
--- A row a user: the counts, the future events before, those of them removed, held, and the revision.
+-- confirmed; $14 it is confirmed. A user over the limit is left as is: held is true. So is one whose timetable would
+-- have more than $15 events: too_large is true.
+-- A row a user: the counts, the future events before, those of them removed, held, too_large, and the revision.
 WITH given AS (
     SELECT *
     FROM unnest(
@@ -72,7 +73,8 @@ decided AS (
         coalesce(removed, 0) AS removed,
         coalesce(
             NOT $14::boolean AND removed > $13::integer AND removed > $12::float8 * future, false
-        ) AS held
+        ) AS held,
+        coalesce(created + updated + unchanged > $15::integer, false) AS too_large
     FROM users AS u LEFT JOIN counted USING (username)
     WHERE u.username = ANY($1::text[])
 ),
@@ -80,14 +82,14 @@ deleting AS (
     DELETE FROM timetable_events AS t
     USING compared AS c, decided AS d
     WHERE c.change = 'deleted' AND t.username = c.username AND t.uid = c.uid
-        AND d.username = c.username AND NOT d.held
+        AND d.username = c.username AND NOT (d.held OR d.too_large)
 ),
 writing AS (
     INSERT INTO timetable_events AS t
         (username, uid, starts_at, ends_at, content, content_hash, cancelled, wanted_since, changed_at)
     SELECT c.username, c.uid, c.starts_at, c.ends_at, c.content::jsonb, c.content_hash, c.cancelled, $11, $11
     FROM compared AS c JOIN decided AS d USING (username)
-    WHERE c.change IN ('created', 'updated') AND NOT d.held
+    WHERE c.change IN ('created', 'updated') AND NOT (d.held OR d.too_large)
     ON CONFLICT (username, uid) DO UPDATE SET
         starts_at = excluded.starts_at,
         ends_at = excluded.ends_at,
@@ -105,12 +107,12 @@ revised AS (
         END,
         timetable_changed_at = $11
     FROM decided AS d
-    WHERE u.username = d.username AND NOT d.held
+    WHERE u.username = d.username AND NOT (d.held OR d.too_large)
         AND (d.created + d.updated + d.deleted > 0 OR d.revision IS NULL)
     RETURNING u.username, u.timetable_revision
 )
 SELECT
-    d.username, d.created, d.updated, d.deleted, d.unchanged, d.future, d.removed, d.held,
+    d.username, d.created, d.updated, d.deleted, d.unchanged, d.future, d.removed, d.held, d.too_large,
     coalesce(r.timetable_revision, d.revision, 0) AS revision,
     r.username IS NOT NULL AS changed
 FROM decided AS d LEFT JOIN revised AS r USING (username);

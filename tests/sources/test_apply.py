@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.sources.contract import Json, Page, ReadFailed, RecordError
@@ -171,6 +172,20 @@ class TestAUserAsAWhole:
         assert [(error.kind, error.username) for error in run.errors] == [("user", "alice")]
         assert "unique in a timetable" in run.errors[0].detail
         assert run.counts.users_refused == 1
+
+    async def test_a_timetable_that_would_become_too_large_is_refused_for_that_user_alone(
+        self, world: World, both: Any
+    ) -> None:
+        world.config = msgspec.structs.replace(
+            world.config, timetables=msgspec.structs.replace(world.config.timetables, max_events=3)
+        )
+        added = page(lecture("alice", "a3"), lecture("alice", "a4"), lecture("bob", "b3"))
+        world.source.script("everything", added, ReadFailed("Cut off."))
+        run = await world.run(await world.job(ALL, args_schema={}), both[1])
+        assert (await world.uids("alice"), await world.uids("bob")) == (["a1", "a2"], ["b1", "b2", "b3"])
+        assert [(error.username, error.detail) for error in run.errors if error.kind == "user"] == [
+            ("alice", "The timetable would have 4 events; at most 3 are allowed.")
+        ]
 
     async def test_users_who_are_none_here_are_counted(self, world: World) -> None:
         await world.add_users("alice")

@@ -8,7 +8,8 @@ from app.sources import accounts, jobs, runs
 from app.sources.contract import Context, Json, Page, ReadFailed, RecordError, ResourceRequest
 from app.sources.runs import JobRun
 from app.sources.secrets import open_vault
-from tests.sources.world import TIMETABLE, Step, World, contradiction, lecture, page
+from app.timetables.store import fetch, replace
+from tests.sources.world import TIMETABLE, Step, World, contradiction, event, lecture, page
 
 INCREMENTAL: dict[str, Json] = {
     "resource": "everything",
@@ -100,6 +101,63 @@ class TestIncremental:
             await accounts.change(world.pool, vault, account_id, patched, integrations, world.clock())
         await world.run(*job, args=args)
         assert self.asked(world)[1] == "1970-01-01T00:00:00Z"
+
+
+class TestNewcomers:
+    """Provisioned after everything was read: they get what was read then, without a run that reads it all."""
+
+    @pytest.fixture
+    async def job(self, world: World) -> Any:
+        await world.add_users("alice")
+        schema = {"properties": {"department": {"type": "string"}}}
+        job = await world.job(INCREMENTAL, args_schema=schema), await world.account()
+        world.source.script(
+            "everything",
+            page(lecture("alice", "a"), lecture("bob", "b1"), lecture("bob", "b2")),
+        )
+        await world.run(*job)
+        await world.add_users("bob")
+        return job
+
+    async def test_of_whom_something_has_changed(self, world: World, job: Any) -> None:
+        changes = page(lecture("bob", "b2", title="moved"), lecture("bob", "b3"))
+        world.source.script("everything", changes)
+        run = await world.run(*job)
+        assert await world.uids("bob") == ["b1", "b2", "b3"]
+        assert {event.title for event in (await fetch(world.pool, "bob")).events} == {"b1", "moved", "b3"}
+        assert (run.counts.created, run.counts.users_applied) == (3, 1)
+
+    async def test_of_whom_nothing_has_changed(self, world: World, job: Any) -> None:
+        world.source.script("everything", page())
+        await world.run(*job)
+        assert (await world.uids("alice"), await world.uids("bob")) == (["a"], ["b1", "b2"])
+
+    async def test_whom_a_run_of_everything_could_not_read(self, world: World, job: Any) -> None:
+        world.source.script("everything", page(lecture("alice", "a")), ReadFailed("Cut off."))
+        await world.run(*job, ignore_previous_run=True)
+        assert await world.uids("bob") == ["b1", "b2"]
+
+    async def test_also_when_that_run_was_forgotten(self, world: World, job: Any) -> None:
+        world.source.script("everything", page())
+        before = await world.begin(*job)
+        await world.pool.execute("DELETE FROM users WHERE username = 'bob'")
+        await world.runner().run_until_idle()
+        await world.pool.execute("DELETE FROM sync_job_runs WHERE id <> $1", before.id)
+        await world.add_users("bob")
+        await world.run(*job)
+        assert await world.uids("bob") == ["b1", "b2"]
+
+    async def test_but_not_what_was_read_with_other_arguments(self, world: World, job: Any) -> None:
+        world.source.script("everything", page())
+        await world.run(*job, args={"department": "mathematics"})
+        await world.run(*job, args={"department": "mathematics"})
+        assert await world.uids("bob") == []
+
+    async def test_once_they_have_a_timetable_they_are_none(self, world: World, job: Any) -> None:
+        await replace(world.pool, "bob", [event("theirs")], world.config.timetables, world.clock())
+        world.source.script("everything", page())
+        await world.run(*job)
+        assert await world.uids("bob") == ["theirs"]
 
 
 class Feed:
