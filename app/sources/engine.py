@@ -1,10 +1,9 @@
 """Reads what a sync job describes: resources in their order, once for each element and each parent object."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
-from typing import TypeVar
 
 from app.clock import Clock
 from app.config import Config
@@ -21,6 +20,7 @@ from app.sources.contract import (
     Throttled,
     Webhook,
 )
+from app.sources.crew import Crew
 from app.sources.definition import Resource
 from app.sources.placeholders import Unresolved, Values, fill
 from app.sources.reading import storable, utc
@@ -29,8 +29,6 @@ from app.sources.staging import Staging
 from app.sources.validation import array_argument
 
 __all__ = ["FailedFast", "Reading"]
-
-Item = TypeVar("Item")
 
 CONCURRENCY = 8
 """Requests of a run at a time. How quickly they follow each other, the source's own rate says."""
@@ -73,7 +71,7 @@ class Reading:
         self._children: dict[str | None, list[Resource]] = {}
         for resource in self._run.resources:
             self._children.setdefault(resource.depends_on, []).append(resource)
-        self._slots = asyncio.Semaphore(CONCURRENCY)
+        self._crew = Crew(CONCURRENCY)
         self._batch: list[dict[str, Json]] = []
         self._limited_until: datetime | None = None
         self._shown_at = 0.0
@@ -99,7 +97,7 @@ class Reading:
             await self._request(resource, {**self._run.args, name: element}, parents, place)
 
         elements: Sequence[Json] = self._run.args[name]
-        await _each(enumerate(elements), once)
+        await self._crew.each(enumerate(elements), once)
 
     async def _request(
         self,
@@ -185,8 +183,7 @@ class Reading:
                 stack.push_async_callback(pages.aclose)
             while True:
                 try:
-                    async with self._slots:
-                        page = await anext(pages, None)
+                    page = await anext(pages, None)
                 except OSError as error:  # of which TimeoutError is one
                     raise ReadFailed(f"The connection broke off ({type(error).__name__}).") from error
                 if page is None:
@@ -218,7 +215,7 @@ class Reading:
             async def once(record: Record, child: Resource = child) -> None:
                 await self._resource(child, {**parents, resource.resource: record.data})
 
-            await _each(records, once)
+            await self._crew.each(records, once)
 
     async def _send_records(self, resource: Resource, records: Sequence[Record]) -> None:
         for record in records:
@@ -310,20 +307,3 @@ class Reading:
         if now - self._shown_at >= PROGRESS_SECONDS:
             self._shown_at = now
             await self._staging.progress()
-
-
-async def _each(items: Iterable[Item], work: Callable[[Item], Awaitable[None]]) -> None:
-    """Do the work for each item, several at a time, begun in their order. The first error ends all."""
-    waiting = iter(items)
-
-    async def worker() -> None:
-        for item in waiting:
-            await work(item)
-
-    tasks = [asyncio.create_task(worker()) for _ in range(CONCURRENCY)]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)

@@ -1,12 +1,22 @@
 """What a run reads, in which order, and what becomes of errors."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
-from app.sources.contract import Json, ReadFailed, RecordError, Throttled
+from app.sources.contract import (
+    Context,
+    Json,
+    Page,
+    ReadFailed,
+    RecordError,
+    ResourceRequest,
+    Throttled,
+)
+from app.sources.engine import CONCURRENCY
 from tests.sources.world import TIMETABLE, World, lecture, page, thing
 
 USERS = {"resource": "directory/users", "method": "list"}
@@ -84,6 +94,30 @@ async def test_a_grandchild_sees_all_that_it_depends_on(world: World) -> None:
     await world.run(await world.job(*chain, args_schema={}), await world.account())
     asked = [(call.id, dict(call.query)) for call in world.source.calls if call.resource == "c"]
     assert sorted(asked) == [(1, {"q": "first"}), (2, {"q": "first"})]
+
+
+async def test_what_is_under_way_at_a_time_grows_with_the_depth_of_a_job_and_not_with_its_width(
+    world: World,
+) -> None:
+    """A page is in memory for as long as what depends on its records is read."""
+    names, width = "abcde", 5
+    open_pages = most = 0
+
+    def script(_request: ResourceRequest, _context: Context) -> Iterator[Page]:
+        nonlocal open_pages, most
+        open_pages += 1
+        most = max(most, open_pages)
+        yield page(*(thing(str(number)) for number in range(width)))
+        open_pages -= 1
+
+    world.source.scripts = dict.fromkeys(names, script)
+    chain = [
+        {"resource": name, "depends_on": above} for above, name in zip([None, *names], names, strict=False)
+    ]
+    run = await world.run(await world.job(*chain, args_schema={}), await world.account())
+    assert run.counts.requests == sum(width**level for level in range(len(names)))
+    assert open_pages == 0
+    assert CONCURRENCY < most <= CONCURRENCY * len(names)
 
 
 async def test_an_argument_that_was_not_given_is_left_out_and_a_default_is_filled_in(world: World) -> None:
