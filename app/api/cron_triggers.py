@@ -7,9 +7,8 @@ from app.api.dependencies import InjectedClock, InjectedConfig, InjectedPool
 from app.api.openapi import problems
 from app.api.paging import Cursor, Limit
 from app.api.select import Select, Selection
-from app.api.source_bodies import AnyBody, Id, body_operation, patch_operation
+from app.api.source_bodies import AnyRequest, Id, body_operation, patch_operation, read_body
 from app.sources import triggers
-from app.sources.reading import check_depth
 from app.sources.triggers import CronTrigger, CronTriggerPage, TriggerForm
 
 __all__ = ["cron_trigger_handlers"]
@@ -37,9 +36,9 @@ EXAMPLE = {
     responses=problems(413, 422),
 )
 async def create_cron_trigger(
-    data: AnyBody, pool: InjectedPool, config: InjectedConfig, clock: InjectedClock
+    request: AnyRequest, pool: InjectedPool, config: InjectedConfig, clock: InjectedClock
 ) -> CronTrigger:
-    check_depth(data)
+    data = await read_body(request)
     return await triggers.create(pool, data, config.timezone, clock())
 
 
@@ -79,9 +78,9 @@ async def get_cron_trigger(id: Id, pool: InjectedPool, select: Select = None) ->
     responses=problems(404, 413, 422),
 )
 async def patch_cron_trigger(
-    id: Id, data: AnyBody, pool: InjectedPool, config: InjectedConfig, clock: InjectedClock
+    id: Id, request: AnyRequest, pool: InjectedPool, config: InjectedConfig, clock: InjectedClock
 ) -> CronTrigger:
-    check_depth(data)
+    data = await read_body(request)
     return await triggers.change(pool, id, data, config.timezone, clock())
 
 

@@ -7,12 +7,11 @@ from app.api.dependencies import InjectedClock, InjectedConfig, InjectedIntegrat
 from app.api.openapi import problems
 from app.api.paging import Cursor, Limit
 from app.api.select import Select, Selection
-from app.api.source_bodies import AnyBody, Id, body_operation, patch_operation
+from app.api.source_bodies import AnyRequest, Environment, Id, body_operation, patch_operation, read_body
 from app.config import Config, ConfigError
 from app.errors import Conflict
 from app.sources import accounts
 from app.sources.accounts import AccountForm, IntegratedAccount, IntegratedAccountPage
-from app.sources.reading import check_depth
 from app.sources.secrets import Vault, open_vault
 
 __all__ = ["integrated_account_handlers"]
@@ -36,13 +35,13 @@ EXAMPLE = {
     responses=problems(409, 413, 422),
 )
 async def create_integrated_account(
-    data: AnyBody,
+    request: AnyRequest,
     pool: InjectedPool,
     config: InjectedConfig,
     integrations: InjectedIntegrations,
     clock: InjectedClock,
 ) -> IntegratedAccount:
-    check_depth(data)
+    data = await read_body(request)
     return await accounts.create(pool, _vault(config), data, integrations, clock())
 
 
@@ -54,10 +53,14 @@ async def create_integrated_account(
     responses=problems(),
 )
 async def list_integrated_accounts(
-    pool: InjectedPool, limit: Limit = 100, cursor: Cursor = None, select: Select = None
+    pool: InjectedPool,
+    environment_id: Environment = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    select: Select = None,
 ) -> Response[IntegratedAccountPage]:
     selection = Selection(IntegratedAccountPage, select, "integrated_accounts")
-    return selection.of(await accounts.page(pool, limit, cursor))
+    return selection.of(await accounts.page(pool, limit, cursor, environment=environment_id))
 
 
 @get(
@@ -86,13 +89,13 @@ async def get_integrated_account(
 )
 async def patch_integrated_account(
     id: Id,
-    data: AnyBody,
+    request: AnyRequest,
     pool: InjectedPool,
     config: InjectedConfig,
     integrations: InjectedIntegrations,
     clock: InjectedClock,
 ) -> IntegratedAccount:
-    check_depth(data)
+    data = await read_body(request)
     return await accounts.change(pool, _vault(config), id, data, integrations, clock())
 
 

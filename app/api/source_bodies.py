@@ -6,17 +6,43 @@ from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
 import msgspec
+from litestar import Request
 from litestar.openapi.spec import Example, OpenAPIMediaType, Operation, RequestBody
-from litestar.params import JSONBody, PathParameter
+from litestar.params import PathParameter, QueryParameter
 
-__all__ = ["AnyBody", "Id", "body_operation", "patch_operation"]
+from app.errors import BadRequest
+from app.sources.contract import Json
+from app.sources.reading import check_depth
 
-AnyBody: TypeAlias = JSONBody[dict[str, Any]]
-"""A JSON object, read by ``app.sources``: it names the place of everything that is wrong."""
+__all__ = ["AnyRequest", "Environment", "Id", "body_operation", "patch_operation", "read_body"]
+
+AnyRequest: TypeAlias = Request[Any, Any, Any]
 
 Id: TypeAlias = Annotated[UUID, PathParameter(description="As it was given when it was made.")]
 
+Environment: TypeAlias = Annotated[
+    str | None, QueryParameter(description="Those with this `environment_id` only.", max_length=200)
+]
+
 MERGE_PATCH = "application/merge-patch+json"
+
+
+async def read_body(request: AnyRequest) -> Json:
+    """The body as JSON, whatever its media type: what is in it, ``app.sources`` checks by its places.
+
+    Raises BadRequest where it is no JSON, and Invalid where it is nested too deeply.
+    """
+    body = await request.body()
+    if not body:
+        raise BadRequest("bad_request", "The body is missing: send a JSON object.")
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest("bad_request", f"The body is not JSON: send a JSON object. {error}.") from None
+    except RecursionError:
+        raise BadRequest("bad_request", "The body is nested too deeply.") from None
+    check_depth(value)
+    return value
 
 
 def body_operation(form: type[msgspec.Struct], example: Mapping[str, Any]) -> type[Operation]:

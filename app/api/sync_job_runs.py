@@ -11,9 +11,8 @@ from app.api.dependencies import InjectedClock, InjectedConfig, InjectedPool
 from app.api.openapi import problems
 from app.api.paging import Cursor, Limit
 from app.api.select import Select, Selection
-from app.api.source_bodies import AnyBody, Id, body_operation
+from app.api.source_bodies import AnyRequest, Id, body_operation, read_body
 from app.sources import runs
-from app.sources.reading import check_depth
 from app.sources.runs import JobRun, JobRunPage, RunForm
 
 __all__ = ["sync_job_run_handlers"]
@@ -40,9 +39,9 @@ EXAMPLE = {
     responses=problems(409, 413, 422),
 )
 async def create_sync_job_run(
-    data: AnyBody, pool: InjectedPool, config: InjectedConfig, clock: InjectedClock
+    request: AnyRequest, pool: InjectedPool, config: InjectedConfig, clock: InjectedClock
 ) -> JobRun:
-    check_depth(data)
+    data = await read_body(request)
     return await runs.create(pool, data, clock(), webhook=config.sources.webhook is not None)
 
 

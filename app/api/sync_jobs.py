@@ -7,11 +7,10 @@ from app.api.dependencies import InjectedClock, InjectedIntegrations, InjectedPo
 from app.api.openapi import problems
 from app.api.paging import Cursor, Limit
 from app.api.select import Select, Selection
-from app.api.source_bodies import AnyBody, Id, body_operation, patch_operation
+from app.api.source_bodies import AnyRequest, Environment, Id, body_operation, patch_operation, read_body
 from app.sources import jobs
 from app.sources.definition import Definition
 from app.sources.jobs import SyncJob, SyncJobPage
-from app.sources.reading import check_depth
 
 __all__ = ["sync_job_handlers"]
 
@@ -47,18 +46,22 @@ EXAMPLE = {
     responses=problems(413, 422),
 )
 async def create_sync_job(
-    data: AnyBody, pool: InjectedPool, integrations: InjectedIntegrations, clock: InjectedClock
+    request: AnyRequest, pool: InjectedPool, integrations: InjectedIntegrations, clock: InjectedClock
 ) -> SyncJob:
-    check_depth(data)
+    data = await read_body(request)
     return await jobs.create(pool, data, integrations, clock())
 
 
 @get("/sync-job", guards=[staff_only], tags=TAGS, summary="All sync jobs", responses=problems())
 async def list_sync_jobs(
-    pool: InjectedPool, limit: Limit = 100, cursor: Cursor = None, select: Select = None
+    pool: InjectedPool,
+    environment_id: Environment = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    select: Select = None,
 ) -> Response[SyncJobPage]:
     selection = Selection(SyncJobPage, select, "sync_jobs")
-    return selection.of(await jobs.page(pool, limit, cursor))
+    return selection.of(await jobs.page(pool, limit, cursor, environment=environment_id))
 
 
 @get("/sync-job/{id:uuid}", guards=[staff_only], tags=TAGS, summary="A sync job", responses=problems(404))
@@ -78,9 +81,9 @@ async def get_sync_job(id: Id, pool: InjectedPool, select: Select = None) -> Res
     responses=problems(404, 413, 422),
 )
 async def patch_sync_job(
-    id: Id, data: AnyBody, pool: InjectedPool, integrations: InjectedIntegrations, clock: InjectedClock
+    id: Id, request: AnyRequest, pool: InjectedPool, integrations: InjectedIntegrations, clock: InjectedClock
 ) -> SyncJob:
-    check_depth(data)
+    data = await read_body(request)
     return await jobs.change(pool, id, data, integrations, clock())
 
 

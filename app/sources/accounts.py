@@ -176,9 +176,11 @@ async def open_account(connection: Connection | Pool, vault: Vault, id: UUID) ->
     )
 
 
-async def page(pool: Pool, limit: int, cursor: str | None) -> IntegratedAccountPage:
-    """A page of accounts. Raises BadRequest for a cursor that is no page's ``next``."""
-    rows = await pool.fetch(query("integrated_accounts.page"), parse_cursor(cursor), limit + 1)
+async def page(
+    pool: Pool, limit: int, cursor: str | None, *, environment: str | None = None
+) -> IntegratedAccountPage:
+    """A page of accounts, of one environment if named. Raises BadRequest for a cursor that is none."""
+    rows = await pool.fetch(query("integrated_accounts.page"), parse_cursor(cursor), limit + 1, environment)
     return IntegratedAccountPage(
         integrated_accounts=[_account(row) for row in rows[:limit]],
         next=next_cursor(rows, limit, "number"),

@@ -132,9 +132,9 @@ async def find(connection: Connection | Pool, id: UUID) -> SyncJob:
     return job_of(row)
 
 
-async def page(pool: Pool, limit: int, cursor: str | None) -> SyncJobPage:
-    """A page of jobs. Raises BadRequest for a cursor that is no page's ``next``."""
-    rows = await pool.fetch(query("sync_jobs.page"), parse_cursor(cursor), limit + 1)
+async def page(pool: Pool, limit: int, cursor: str | None, *, environment: str | None = None) -> SyncJobPage:
+    """A page of jobs, of one environment if named. Raises BadRequest for a cursor that is none."""
+    rows = await pool.fetch(query("sync_jobs.page"), parse_cursor(cursor), limit + 1, environment)
     return SyncJobPage(
         sync_jobs=[job_of(row) for row in rows[:limit]],
         next=next_cursor(rows, limit, "number"),

@@ -19,6 +19,7 @@ __all__ = [
     "check_text",
     "convert",
     "encode",
+    "explained",
     "merge_patch",
     "refuse",
     "storable",
@@ -35,6 +36,16 @@ MAX_PROBLEMS = 100
 MAX_DEPTH = 50
 MAX_STORED = 1_000
 
+TYPES = {
+    "array": "an array",
+    "bool": "true or false",
+    "float": "a number",
+    "int": "an integer",
+    "object": "an object",
+    "str": "a string",
+}
+"""What msgspec calls the types of JSON, and what people do."""
+
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 
@@ -49,11 +60,37 @@ def convert(value: Json, type: type[Struct], field: str = "") -> Struct:
         return msgspec.convert(value, type)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `$")
+        place = place.rstrip("`")
         if missing := re.search(r"(?:missing required|contains unknown) field `(.*)`$", message, re.DOTALL):
             message = "Missing." if "missing required" in message else "There is no such field."
             place += f".{missing[1]}"
-        place = place.rstrip("`").replace("`.", ".").lstrip("." if not field else "")
+        else:
+            message = explained(message, place, type)
+        place = place.replace("`.", ".").lstrip("." if not field else "")
         raise refuse([Problem(field=f"{field}{place}"[:200], detail=message)]) from None
+
+
+def explained(message: str, place: str, type: type[msgspec.Struct]) -> str:
+    """What msgspec says is wrong at a place in a struct: in the words of JSON, with the values there are."""
+    if message.startswith("Invalid enum value"):
+        values = ", ".join(_values(msgspec.json.schema(type), place.rpartition(".")[2]))
+        return f"{message}: expected one of {values}."
+    named = re.sub(r"`([a-z |]+)`", lambda found: _named(found[1]), message)
+    return named if named.endswith(".") else f"{named}."
+
+
+def _named(types: str) -> str:
+    return " or ".join(TYPES.get(type, type) for type in types.split(" | "))
+
+
+def _values(schema: Json, name: str) -> Sequence[str]:
+    """The values of the member with this name, wherever in the schema it is described."""
+    if not isinstance(schema, dict):
+        return ()
+    own = schema.get(name)
+    if isinstance(own, dict) and "enum" in own:
+        return [str(value) for value in own["enum"]]
+    return next((found for inner in schema.values() if (found := _values(inner, name))), ())
 
 
 def check_depth(value: Json, depth: int = MAX_DEPTH) -> None:

@@ -50,7 +50,8 @@ def check_args(definition: Definition, args: Mapping[str, Json]) -> dict[str, Js
     complete = {**defaults, **args}
     if len(encode(complete)) > MAX_ARGS_BYTES:
         raise refuse([Problem(field="args", detail=f"Longer than {MAX_ARGS_BYTES} bytes.")])
-    problems = [*_violations(definition.args_schema, complete), *_missing(definition.resources, complete)]
+    # What the schema refuses, a resource cannot do with either: once is enough.
+    problems = _violations(definition.args_schema, complete) or [*_missing(definition.resources, complete)]
     if problems:
         raise refuse(problems)
     return complete

@@ -6,8 +6,8 @@ VALUES ($1, $2, $3, $4, $5::json, $6, $7, $7)
 RETURNING *;
 
 -- name: page
--- The $2 integrated accounts after the number $1.
-SELECT * FROM integrated_accounts WHERE number > $1 ORDER BY number LIMIT $2;
+-- The $2 integrated accounts after the number $1, of the environment $3 (null: all).
+SELECT * FROM integrated_accounts WHERE number > $1 AND ($3::text IS NULL OR environment_id = $3) ORDER BY number LIMIT $2;
 
 -- name: find
 -- One integrated account.

@@ -5,8 +5,8 @@ VALUES ($1, $2, $3::json, $4::json, $5, $6, $6)
 RETURNING *;
 
 -- name: page
--- The $2 sync jobs after the number $1.
-SELECT * FROM sync_jobs WHERE number > $1 ORDER BY number LIMIT $2;
+-- The $2 sync jobs after the number $1, of the environment $3 (null: all).
+SELECT * FROM sync_jobs WHERE number > $1 AND ($3::text IS NULL OR environment_id = $3) ORDER BY number LIMIT $2;
 
 -- name: find
 -- One sync job.

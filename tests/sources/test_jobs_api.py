@@ -89,6 +89,67 @@ async def test_a_list_comes_in_pages(client: Client) -> None:
     assert second["next"] is None
 
 
+@pytest.mark.parametrize("path", ["sync-job", "integrated-account"])
+async def test_a_list_can_be_of_one_environment(client: Client, path: str) -> None:
+    account = {"integration_name": "fake", "base_url": "https://uni.example", "credentials": {"token": "t"}}
+    for name in ("production", "test", None):
+        body = (job() if path == "sync-job" else account) | {"environment_id": name}
+        assert (await client.post(f"/api/v1/{path}", json=body)).status_code == 201
+
+    async def environments(**params: str) -> list[str]:
+        [items] = [
+            items
+            for items in (await client.get(f"/api/v1/{path}", params=params)).json().values()
+            if items is not None
+        ]
+        return [item["environment_id"] for item in items]
+
+    assert await environments(environment_id="test") == ["test"]
+    assert await environments(environment_id="nowhere") == []
+    assert await environments() == ["production", "test", None]
+
+
+PATHS = ("sync-job", "integrated-account", "sync-job-run", "sync-job-cron-trigger")
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        (b"", 400, "The body is missing: send a JSON object."),
+        (b'{"integration_name": ', 400, "The body is not JSON"),
+        (b"integration_name=fake", 400, "The body is not JSON"),
+        (b'{"integration_name": "\xff"}', 400, "The body is not JSON"),
+        (b"[" * 100_000, 400, "nested too deeply"),
+        (b"[]", 422, "Expected a JSON object."),
+        (b"null", 422, "Expected a JSON object."),
+    ],
+)
+async def test_a_body_that_is_no_object_is_refused_in_a_sentence(
+    client: Client, path: str, body: bytes, status: int, said: str
+) -> None:
+    answer = await client.post(f"/api/v1/{path}", content=body)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert said in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("change", "detail"),
+    [
+        ({"resources": 3}, "Expected an array, got an integer."),
+        ({"environment_id": 3}, "Expected a string or null, got an integer."),
+        ({"resources": [{"resource": "a", "persist": "yes"}]}, "Expected true or false, got a string."),
+        ({"resources": [{"resource": "a", "query": None}]}, "Expected an object, got null."),
+    ],
+)
+async def test_types_have_the_names_that_they_have_in_json(
+    client: Client, change: dict[str, Any], detail: str
+) -> None:
+    [problem] = (await client.post(PATH, json=job(**change))).json()["problems"]
+    assert problem["detail"] == detail
+
+
 class TestPatch:
     async def test_merges_by_rfc_7396(self, client: Client, clock: SettableClock) -> None:
         made = await create(client, job(environment_id="x"))

@@ -83,6 +83,15 @@ class TestRefused:
         assert answer.json()["problems"][0]["field"] == field
         assert (await client.get(PATH)).json()["sync_job_runs"] == []
 
+    async def test_with_the_values_that_there_are(self, client: Client, ids: dict[str, str]) -> None:
+        body = {**ids, "args": {"users": ["alice"]}, "error_handling": "failfast"}
+        assert "expected one of batch, fail_fast, ignore." in (await client.post(PATH, json=body)).text
+
+    async def test_once(self, client: Client, ids: dict[str, str]) -> None:
+        """What the schema says of an argument is not said again by the resource that loops on it."""
+        answer = await client.post(PATH, json={**ids, "args": {"users": "alice"}})
+        assert [problem["field"] for problem in answer.json()["problems"]] == ["args.users"]
+
     async def test_without_showing_an_argument(self, client: Client, world: World) -> None:
         schema = {"properties": {"pin": {"type": "string", "pattern": "^[0-9]+$", "maxLength": 3}}}
         job = await world.job({"resource": "a", "persist": True}, args_schema=schema)

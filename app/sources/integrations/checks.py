@@ -1,7 +1,7 @@
 """What integrations check of an account: its settings, by a struct, and its credentials."""
 
 from base64 import b64encode
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -10,6 +10,7 @@ import msgspec
 from app.errors import Problem
 from app.provisioning.text import is_username
 from app.sources.contract import Account, Json, ReadFailed, ResourceRequest
+from app.sources.reading import explained
 from app.timetables.times import is_zone
 
 __all__ = [
@@ -22,6 +23,9 @@ __all__ = [
     "username_of",
     "username_only",
 ]
+
+
+MAX_PLACE = 200
 
 
 class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,8 +56,22 @@ def check_settings(account: Account, type: type[Settings]) -> list[Problem]:
         msgspec.convert(account.settings, type)
     except msgspec.ValidationError as error:
         detail, _, where = str(error).partition(" - at `$")
-        return [Problem(field=f"settings{where.rstrip('`')}", detail=f"{detail}.")]
+        where = where.rstrip("`")
+        field = f"settings{_member(account.settings, where, type)}"[:MAX_PLACE]
+        return [Problem(field=field, detail=explained(detail, where, type))]
     return []
+
+
+def _member(settings: Mapping[str, Json], where: str, type: type[Settings]) -> str:
+    """The place with the name of the member of an object, for which msgspec puts ``[...]``."""
+    name, unnamed, rest = where.partition("[...]")
+    members = settings.get(name.removeprefix(".")) if unnamed else None
+    for member, value in members.items() if isinstance(members, dict) else ():
+        try:
+            msgspec.convert({**settings, name.removeprefix("."): {member: value}}, type)
+        except msgspec.ValidationError:
+            return f"{name}.{member}{rest}"
+    return where
 
 
 def check_credentials(
