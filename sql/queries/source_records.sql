@@ -94,6 +94,31 @@ LATERAL (
 ) AS known
 WHERE u.run_id = $1 AND NOT u.incomplete;
 
+-- name: other_feeders
+-- Jobs and accounts that have put in events, since the job and account of run $1 (fence $2) last did, for users whose
+-- whole timetable this run has read, and that are not in it: it takes them out, as they do with its own. With how many
+-- users that are, and one of them.
+SELECT s.sync_job_id, s.integrated_account_id, count(DISTINCT s.username) AS users, min(s.username) AS username
+FROM sync_job_runs AS r
+CROSS JOIN LATERAL (
+    SELECT max(p.fence) AS fence
+    FROM sync_job_runs AS p
+    WHERE p.sync_job_id = r.sync_job_id AND p.integrated_account_id = r.integrated_account_id AND p.number < r.number
+        AND p.state = 'done'
+) AS last
+JOIN sync_job_runs AS o ON o.fence > last.fence AND o.fence < $2 AND o.state = 'done'
+JOIN source_records AS s ON s.seen = o.fence AND s.event IS NOT NULL
+JOIN sync_job_run_users AS u ON u.run_id = r.id AND u.username = s.username AND NOT u.incomplete
+JOIN users ON users.username = s.username
+WHERE r.id = $1 AND (s.sync_job_id, s.integrated_account_id) <> (r.sync_job_id, r.integrated_account_id)
+    AND NOT EXISTS (
+        SELECT FROM source_records AS ours
+        WHERE ours.sync_job_id = r.sync_job_id AND ours.integrated_account_id = r.integrated_account_id
+            AND ours.username = s.username AND ours.id = s.id AND ours.seen = $2
+    )
+GROUP BY s.sync_job_id, s.integrated_account_id
+ORDER BY s.sync_job_id, s.integrated_account_id;
+
 -- name: events_to_apply
 -- The events of the users $3 that the run of job $1 and account $2 with the fence $4 has read; of the users $5 also
 -- what earlier runs with the same digest $6 have read.
