@@ -69,6 +69,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     credentials: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Headers for the origin of ``url`` alone, secret or telling of a person."""
+    parameters: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """Secrets in the query, for the origin of ``url`` alone: added right before it is sent, and taken out of
+    whatever address an answer names."""
     body: bytes | None = None
 
     def __repr__(self) -> str:
@@ -121,19 +124,21 @@ class Fetcher:
 
         Raises FetchFailed, and Throttled while the host is to be left alone. Nothing is sent twice by this.
         """
-        url, credentials = check_url(request.url), request.credentials
+        url = _without(check_url(request.url), request.parameters)
+        credentials, parameters = request.credentials, request.parameters
         seconds = float(self._settings.timeout_seconds)
         now = asyncio.get_running_loop().time
         for _ in range(self._settings.max_redirects + 1):
             if self._pace is not None:
                 await self._pace.turn(url.host or "")
             began = now()
-            answer = await self._send(request, url, credentials, seconds)
+            address = url.update_query(parameters) if parameters else url
+            answer = await self._send(request, address, credentials, seconds)
             seconds -= now() - began
             if isinstance(answer, Answer):
                 return answer
             if not same_origin(url, answer):
-                credentials = {}
+                credentials, parameters = {}, {}
             url = answer
         limit = self._settings.max_redirects
         raise FetchFailed("redirect_refused", f"{url.host} redirects more than {limit} times.")
@@ -187,13 +192,14 @@ class Fetcher:
                 ) as response,
             ):
                 if response.status in REDIRECTS:
-                    return _target(request, url, response.headers.get("Location", ""))
+                    target = _target(request, url, response.headers.get("Location", ""))
+                    return _without(target, request.parameters)
                 return Answer(
                     status=response.status,
                     headers=_joined(response),
                     body=await self._body(response),
-                    url=str(url),
-                    next_url=_next(response),
+                    url=str(_without(url, request.parameters)),
+                    next_url=_next(response, request.parameters),
                 )
         except TimeoutError:
             limit = self._settings.timeout_seconds
@@ -284,9 +290,16 @@ def _joined(response: aiohttp.ClientResponse) -> dict[str, str]:
     return {name: ", ".join(response.headers.getall(name)) for name in names}
 
 
-def _next(response: aiohttp.ClientResponse) -> str | None:
+def _without(url: URL, secrets: Mapping[str, str]) -> URL:
+    """The URL without these parameters, and without their values under other names."""
+    query = list(url.query.items())
+    kept = [(name, value) for name, value in query if name not in secrets and value not in secrets.values()]
+    return url if kept == query else url.with_query(kept)
+
+
+def _next(response: aiohttp.ClientResponse, secrets: Mapping[str, str]) -> str | None:
     """The link with the relation ``next``; one link may have several relations."""
     for relations, link in response.links.items():
         if "next" in relations.lower().split():
-            return str(link["url"])
+            return str(_without(URL(link["url"]), secrets))
     return None

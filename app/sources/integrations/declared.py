@@ -107,6 +107,8 @@ class HttpJsonSettings(ZoneSettings, frozen=True, kw_only=True, forbid_unknown_f
 
     resources: dict[str, Resource]
     api_key_header: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9-]{1,100}$")] = "X-Api-Key"
+    api_key_parameter: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._~$-]{1,100}$")] | None = None
+    """The key goes into the query, under this name, and into no header."""
 
 
 def find(expression: str, value: Json) -> Json:

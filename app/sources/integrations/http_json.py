@@ -60,7 +60,8 @@ class HttpJson(Integration):
     """The account's own resources: ``list`` reads an array in pages, ``get`` one object.
 
     Credentials: ``token`` (bearer), or ``user`` and ``password`` (basic), or ``api_key``, which is sent in
-    the header that the settings' ``api_key_header`` names.
+    the header that the settings' ``api_key_header`` names, or as the parameter of the query that their
+    ``api_key_parameter`` names.
     """
 
     name = "http-json"
@@ -90,12 +91,21 @@ class HttpJson(Integration):
             username_of(request)
         events = reader(context, settings.zone)
         credentials = authorization(account)
+        parameters: dict[str, str] = {}
         if api_key := account.credentials.get("api_key"):
-            credentials[settings.api_key_header] = api_key
+            if settings.api_key_parameter is None:
+                credentials[settings.api_key_header] = api_key
+            else:
+                parameters[settings.api_key_parameter] = api_key
         listing = Listing(resource, request.method, _address(request, resource, account), self._max_pages)
         while listing.url is not None:
             answer = await self._client.get(
-                Request(url=listing.url, headers={"Accept": "application/json"}, credentials=credentials),
+                Request(
+                    url=listing.url,
+                    headers={"Accept": "application/json"},
+                    credentials=credentials,
+                    parameters=parameters,
+                ),
                 context,
             )
             found = listing.take(answer)
