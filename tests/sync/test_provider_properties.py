@@ -59,6 +59,7 @@ FAULTS: dict[str, tuple[dict[str, Any], ...]] = {
     "ews": (
         *({"fault": "throttle", "shape": shape} for shape in ("503", "fault", "connections", "items")),
         *({"fault": "partial", "n": n} for n in (0, 1, 2)),
+        {"fault": "gone"},
         {"fault": "gone", "what": "calendar"},
         {"fault": "gone", "what": "mailbox"},
         *(

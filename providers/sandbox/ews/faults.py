@@ -11,7 +11,8 @@ answer; with the ``shape`` ``document`` a whole answer whose XML breaks off (``t
 number of items), with ``page`` a page that lacks its second half and still says that it is the last.
 
 ``expired_state`` meets a SyncFolderItems that shows a state, and no other request. ``deny`` takes ``code``,
-any response code, and ``gone`` takes ``what``: event, calendar, mailbox.
+any response code, and ``gone`` takes ``what``: event, calendar, mailbox. An event is really away afterwards,
+as if the person had just deleted it; a calendar and a mailbox are away for this request only.
 """
 
 import msgspec
@@ -65,6 +66,8 @@ class Plan(msgspec.Struct, kw_only=True):
     busy: ResponseError | None = None
     moves_on: set[int] = set()
     """Items whose version moves on once they are made or changed."""
+    vanishes: set[int] = set()
+    """Items that the person deletes right before."""
 
     def check(self, index: int) -> None:
         """Raises ``ResponseError`` if this item of the request is not to be carried out."""
@@ -124,6 +127,8 @@ def _play(
         result.moves_on |= set(indexes)
     elif fault.fault == "throttle" or fault.fault in _OF_REQUESTS:
         result.fault = fault
+    elif fault.fault == "gone" and _what(fault, verb) == "event":
+        result.vanishes |= set(indexes)
     else:
         whole = len(indexes) == items and indexes.start == 0 and fault.operation != verb
         error = _refusal(fault, verb)
@@ -148,12 +153,13 @@ def _refusal(fault: Fault, verb: str | None) -> ResponseError:
     if fault.fault == "deny":
         code = str(fault.options.get("code", "ErrorAccessDenied"))
         return ResponseError(code, "Access is denied. Check credentials and try again.")
-    what = fault.options.get("what", "event" if verb in ("update", "delete") else "mailbox")
-    if what == "event":
-        return ResponseError("ErrorItemNotFound", "The specified object was not found in the store.")
-    if what == "calendar":
+    if _what(fault, verb) == "calendar":
         return ResponseError("ErrorFolderNotFound", "The specified folder could not be found in the store.")
     return ResponseError("ErrorNonExistentMailbox", "The SMTP address has no mailbox associated with it.")
+
+
+def _what(fault: Fault, verb: str | None) -> str:
+    return str(fault.options.get("what", "event" if verb in ("update", "delete") else "mailbox"))
 
 
 def _expired() -> ResponseError:

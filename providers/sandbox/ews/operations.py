@@ -81,6 +81,8 @@ def carry_out(call: Call) -> list[str]:
         content: str | ResponseError
         try:
             call.plan.check(index)
+            if index in call.plan.vanishes:
+                _vanish(call, element)
             content = handle(call, element)
             if index in call.plan.moves_on and call.written is not None:
                 mailbox, native = call.written
@@ -91,6 +93,17 @@ def carry_out(call: Call) -> list[str]:
             content = error
         messages.append(response_message(operation, content, empty))
     return messages
+
+
+def _vanish(call: Call, element: etree._Element) -> None:
+    """The person deletes the item that ``element`` names; the operation finds that out by itself.
+
+    Raises ``ResponseError`` ErrorItemNotFound where it names none.
+    """
+    named = element if element.tag == f"{_T}ItemId" else element.find(f"{_T}ItemId")
+    if named is None:
+        raise ResponseError("ErrorItemNotFound", "The specified object was not found in the store.")
+    items.remove_item(*call.caller.item(named))
 
 
 def _item_xml(mailbox: SandboxMailbox, native: Native) -> str:

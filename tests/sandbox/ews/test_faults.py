@@ -208,14 +208,24 @@ async def test_one_item_is_refused_with_any_code(exchange: Exchange) -> None:
 
 
 async def test_gone(exchange: Exchange) -> None:
-    made = (await exchange.create(lecture())).ids[0]
-    play(exchange, "gone", operation="delete", times=1)
-    assert (await exchange.delete(made[0])).codes == ["ErrorItemNotFound"]
+    await exchange.create(lecture())
     play(exchange, "gone", times=1)
     assert (await exchange.find()).fault == "ErrorNonExistentMailbox"
     play(exchange, "gone", what="calendar", times=1)
     assert (await exchange.find()).codes == ["ErrorFolderNotFound"]
+    play(exchange, "gone", what="event", times=1)
+    assert (await exchange.find()).codes == ["ErrorItemNotFound"]
     assert subjects(exchange) == ["Lecture"]
+
+
+@pytest.mark.parametrize("operation", ["update", "delete"])
+async def test_gone_takes_the_event_away_first(exchange: Exchange, operation: str) -> None:
+    first = (await exchange.create(lecture("a"), lecture("b"))).ids[0]
+    play(exchange, "gone", operation=operation, times=1)
+    change = set_field(uri("item:Subject"), "<t:Subject>x</t:Subject>")
+    answer = await (exchange.update(first, change) if operation == "update" else exchange.delete(first[0]))
+    assert answer.codes == ["ErrorItemNotFound"]
+    assert subjects(exchange) == ["b"]
 
 
 async def test_an_account_has_27_connections_at_a_time(exchange: Exchange) -> None:
