@@ -29,7 +29,8 @@ __all__ = [
     "page",
 ]
 
-MAX_NAME_LENGTH = 200
+MAX_NAME_LENGTH = 300
+"""A credential may be named by a username."""
 MAX_URL_LENGTH = 2_000
 MAX_SECRET_LENGTH = 20_000
 MAX_SETTINGS_BYTES = 100_000

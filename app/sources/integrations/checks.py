@@ -14,6 +14,7 @@ from app.sources.reading import explained
 from app.timetables.times import is_zone
 
 __all__ = [
+    "MAX_PLACE",
     "ZoneSettings",
     "authorization",
     "check_credentials",
@@ -26,6 +27,7 @@ __all__ = [
 
 
 MAX_PLACE = 200
+"""Characters of the place of a problem."""
 
 
 class ZoneSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,12 +77,24 @@ def _member(settings: Mapping[str, Json], where: str, type: type[Settings]) -> s
 
 
 def check_credentials(
-    account: Account, *, required: Collection[str] = (), optional: Collection[str] = ()
+    account: Account,
+    *,
+    required: Collection[str] = (),
+    optional: Collection[str] = (),
+    each: str | None = None,
 ) -> list[Problem]:
-    """What is missing of the account's credentials, and what is not known here."""
-    known = ", ".join([*required, *optional]) or "none"
+    """What is missing of the account's credentials, and what is not known here.
+
+    ``each``: how the names of further ones begin, which go on with a username.
+    """
+    known = ", ".join([*required, *optional, *([f"{each}USERNAME"] if each else [])]) or "none"
     missing = [name for name in required if not account.credentials.get(name)]
-    unknown = [name for name in account.credentials if name not in (*required, *optional)]
+    unknown = [
+        name
+        for name in account.credentials
+        if name not in (*required, *optional)
+        and not (each and name.startswith(each) and is_username(name.removeprefix(each)))
+    ]
     return [Problem(field=f"credentials.{name}", detail="Missing.") for name in missing] + [
         Problem(field=f"credentials.{name}", detail=f"Not known here; known: {known}.") for name in unknown
     ]

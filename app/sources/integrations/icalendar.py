@@ -1,7 +1,7 @@
 """iCalendar feeds (RFC 5545), one for each person: read again only when the server says that they changed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -23,6 +23,7 @@ from app.sources.contract import (
 )
 from app.sources.fetch import Answer, FetchFailed, Request, check_url, same_origin
 from app.sources.integrations.checks import (
+    MAX_PLACE,
     ZoneSettings,
     authorization,
     check_credentials,
@@ -40,6 +41,8 @@ from providers.contract import Event
 __all__ = ["ICalendar"]
 
 USERNAME = "{username}"
+FEED = "feed:"
+"""Before a username, the name of the credential that is the URL of that user's feed."""
 READ_AGAIN = timedelta(days=1)
 """A feed is read as a whole at least this often: its recurrences go on while it does not change."""
 
@@ -63,9 +66,9 @@ class ICalendarSettings(ZoneSettings, frozen=True, kw_only=True, forbid_unknown_
 class ICalendar(Integration):
     """The resource ``timetable``, method ``get``: ``id`` is the username.
 
-    Its feed is ``query.url`` where there is one (a feed URL for each user), else the base URL with the
-    settings' ``path``. Credentials go to the base URL's own server only: ``user`` and ``password``, or a
-    ``token`` (bearer).
+    Its feed is ``query.url`` where there is one (a feed URL for each user), else the credential
+    ``feed:USERNAME`` (one that is a secret), else the base URL with the settings' ``path``. Other credentials
+    go to the base URL's own server only: ``user`` and ``password``, or a ``token`` (bearer).
     """
 
     name = "icalendar"
@@ -74,8 +77,8 @@ class ICalendar(Integration):
         self._client = client
 
     def check_account(self, account: Account) -> Sequence[Problem]:
-        known = check_credentials(account, optional=["user", "password", "token"])
-        return [*check_settings(account, ICalendarSettings), *known]
+        known = check_credentials(account, optional=["user", "password", "token"], each=FEED)
+        return [*check_settings(account, ICalendarSettings), *known, *_check_feeds(account)]
 
     def check_resource(self, resource: str, method: str, query: Mapping[str, Json]) -> Sequence[Problem]:
         problems = []
@@ -123,6 +126,15 @@ class ICalendar(Integration):
         )
 
 
+def _check_feeds(account: Account) -> Iterator[Problem]:
+    for name, url in account.credentials.items():
+        if name.startswith(FEED):
+            try:
+                check_url(url)
+            except FetchFailed as error:
+                yield Problem(field=f"credentials.{name}"[:MAX_PLACE], detail=error.message)
+
+
 def _feed(
     request: ResourceRequest, account: Account, settings: ICalendarSettings, username: str
 ) -> tuple[str, dict[str, str]]:
@@ -130,8 +142,13 @@ def _feed(
     headers = authorization(account)
     own = request.query.get("url")
     if own is None:
+        own = account.credentials.get(FEED + username)
+    if own is None:
         if settings.path is None:
-            raise ReadFailed("Neither the request names a feed (query.url) nor the account (settings.path).")
+            raise ReadFailed(
+                "Neither the request names a feed (query.url) nor the account (the credential feed:USERNAME, or"
+                " settings.path)."
+            )
         path = settings.path.replace(USERNAME, in_path(username))
         return str(URL(account.base_url.rstrip("/") + path, encoded=True)), headers
     if not isinstance(own, str):
@@ -139,7 +156,7 @@ def _feed(
     try:
         at_home = same_origin(check_url(own), check_url(account.base_url))
     except FetchFailed as error:
-        raise ReadFailed(f"query.url: {error.message}") from error
+        raise ReadFailed(f"The feed's URL: {error.message}") from error
     return own, headers if at_home else {}
 
 
