@@ -146,8 +146,8 @@ def _feed(
     if own is None:
         if settings.path is None:
             raise ReadFailed(
-                "Neither the request names a feed (query.url) nor the account (the credential feed:USERNAME, or"
-                " settings.path)."
+                "Neither the request names a feed (query.url) nor the account (the credential feed:USERNAME,"
+                " or settings.path)."
             )
         path = settings.path.replace(USERNAME, in_path(username))
         return str(URL(account.base_url.rstrip("/") + path, encoded=True)), headers
