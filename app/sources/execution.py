@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import asyncpg
 import msgspec
@@ -81,28 +82,6 @@ class Execution:
             return await self._end("cancelled", "It was cancelled.")
 
     async def _attempt(self) -> str:
-        if self._cancelled():
-            return await self._end("cancelled", "It was cancelled.")
-        if self._run.attempts > MAX_ATTEMPTS:
-            return await self._end("failed", f"It was lost with its worker {MAX_ATTEMPTS} times.")
-        try:
-            await self._staging.begin()
-            account = await open_account(
-                self._pool, open_vault(self._config), self._run.integrated_account_id
-            )
-            integration = self._sources.integrations.get(account.integration_name)
-            if integration is None:
-                return await self._end("failed", f"There is no integration {account.integration_name}.")
-            previous = await self._pool.fetchrow(query("sync_job_runs.previous"), self._run.id)
-        except RoosterError as error:
-            return await self._end("failed", error.message)
-        incremental = (
-            previous is not None and is_incremental(self._run.resources) and not self._run.ignore_previous_run
-        )
-        if incremental and previous is not None:
-            await self._pool.execute(
-                query("sync_job_runs.set_previous"), self._run.id, previous["started_at"]
-            )
         identity = RunIdentity(
             id=self._run.id,
             sync_job_id=self._run.sync_job_id,
@@ -110,30 +89,14 @@ class Execution:
             attempt=self._run.attempts,
         )
         async with self._sources.webhook(identity) as webhook:
-            reading = Reading(
-                self._staging,
-                integration,
-                account,
-                self._config,
-                self._clock,
-                webhook,
-                utc(previous["started_at"]) if incremental and previous is not None else BEGINNING,
-            )
+            deadline = asyncio.timeout(self._config.sources.max_run_seconds)
             try:
-                await _send(webhook, "started", {})
-                await reading.read()
-                if detail := self._nothing_read():
-                    return await self._fail(webhook, detail)
-                flawless = await apply(
-                    self._pool,
-                    self._staging,
-                    self._config.timetables,
-                    self._clock,
-                    incremental=incremental,
-                )
-                await _send(webhook, "completed", {"counts": self._counts})
-                clean = flawless and not self._staging.counts.read_errors
-                return await self._end("done", clean=clean)
+                if self._run.attempts > MAX_ATTEMPTS:
+                    return await self._fail(webhook, f"It was lost with its worker {MAX_ATTEMPTS} times.")
+                if self._cancelled():
+                    return await self._fail(webhook, "It was cancelled.", "cancelled")
+                async with deadline:
+                    return await self._work(webhook)
             except DeliveryFailed as error:
                 return await self._end("failed", error.message)
             except RoosterError as error:
@@ -142,6 +105,14 @@ class Execution:
                 if not self._cancelled():
                     raise
                 return await self._fail(webhook, "It was cancelled.", "cancelled")
+            except TimeoutError:
+                if not deadline.expired():
+                    raise
+                return await self._fail(
+                    webhook,
+                    f"It took longer than {self._config.sources.max_run_seconds} seconds"
+                    " (sources.max_run_seconds): nothing more is read or applied.",
+                )
             except LOST:
                 raise
             except Exception:
@@ -150,6 +121,48 @@ class Execution:
                 return await self._fail(
                     webhook, "Something went wrong on our side; the log of the service says where."
                 )
+
+    async def _work(self, webhook: Webhook | None) -> str:
+        await self._staging.begin()
+        account = await open_account(self._pool, open_vault(self._config), self._run.integrated_account_id)
+        integration = self._sources.integrations.get(account.integration_name)
+        if integration is None:
+            return await self._fail(webhook, f"There is no integration {account.integration_name}.")
+        since = await self._changes_since()
+        reading = Reading(
+            self._staging,
+            integration,
+            account,
+            self._config,
+            self._clock,
+            webhook,
+            BEGINNING if since is None else utc(since),
+        )
+        await _send(webhook, "started", {})
+        await reading.read()
+        if detail := self._nothing_read():
+            return await self._fail(webhook, detail)
+        flawless = await apply(
+            self._pool,
+            self._staging,
+            self._config.timetables,
+            self._clock,
+            incremental=since is not None,
+        )
+        await _send(webhook, "completed", {"counts": self._counts})
+        clean = flawless and not self._staging.counts.read_errors
+        return await self._end("done", clean=clean)
+
+    async def _changes_since(self) -> datetime | None:
+        """From when on changes are asked for: a little before the earlier run; None: everything is read."""
+        if self._run.ignore_previous_run or not is_incremental(self._run.resources):
+            return None
+        began: datetime | None = await self._pool.fetchval(query("sync_job_runs.previous"), self._run.id)
+        if began is None:
+            return None
+        since = began - timedelta(seconds=self._config.sources.overlap_seconds)
+        await self._pool.execute(query("sync_job_runs.set_previous"), self._run.id, since)
+        return since
 
     def _nothing_read(self) -> str | None:
         counts = self._staging.counts

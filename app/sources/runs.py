@@ -113,7 +113,8 @@ class JobRun(msgspec.Struct, frozen=True, kw_only=True):
     detail: str | None
     """Why it has failed; while it runs, what it waits for."""
     previous_run_date: datetime | None
-    """When the run began that this one goes on from; null: it reads everything."""
+    """Since when it asks for changes: a little before the run began that it goes on from. Null: it reads
+    everything."""
     counts: Counts
     errors: list[JobRunError]
     """The first 100; a list of runs shows none."""

@@ -59,6 +59,10 @@ class SourceSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
     """Of one resource that is answered in pages."""
     max_wait_seconds: Seconds = 900
     """How long a source may ask us to wait; one that asks for more has failed."""
+    max_run_seconds: Seconds = 43_200
+    """For one run: after that it has failed, and the next one of its job and account can begin."""
+    overlap_seconds: Annotated[int, msgspec.Meta(ge=0)] = 300
+    """So much before the run before it began, an incremental run asks for changes: clocks differ."""
     requests_per_second: Rate = 5.0
     """To one host, from one process."""
     rates: dict[str, Rate] = msgspec.field(default_factory=dict)

@@ -1,5 +1,6 @@
 """Runs that go on from an earlier one: what has changed since, and what has not changed at all."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -38,8 +39,9 @@ class TestIncremental:
         first = await world.run(*job)
         world.source.script("everything", page(lecture("alice", "a2")))
         second = await world.run(*job)
-        assert second.previous_run_date == first.started_at
-        assert self.asked(world)[1] == "2026-09-01T08:01:00Z"
+        assert self.asked(world)[1] == "2026-09-01T07:56:00Z"
+        assert first.started_at is not None
+        assert second.previous_run_date == first.started_at - timedelta(minutes=5), "clocks differ"
         assert (await world.uids("alice"), await world.uids("bob")) == (["a", "a2"], ["b"])
 
     async def test_a_cancelled_event_goes(self, world: World, job: Any) -> None:
@@ -79,7 +81,17 @@ class TestIncremental:
         world.hook.refuse = None
         world.source.script("everything", page())
         await world.run(*job)
-        assert self.asked(world)[-1] == "2026-09-01T08:01:00Z"
+        assert self.asked(world)[-1] == "2026-09-01T07:56:00Z"
+
+    async def test_a_record_that_cannot_be_mapped_is_not_asked_for_again(
+        self, world: World, job: Any
+    ) -> None:
+        """Once it was put right, the source calls it changed."""
+        error = RecordError(place="record 2", detail="It has no start.", username="alice")
+        world.source.script("everything", page(lecture("alice", "a"), errors=[error]))
+        await world.run(*job)
+        await world.run(*job)
+        assert self.asked(world)[-1] == "2026-09-01T07:56:00Z"
 
     @pytest.mark.parametrize("change", ["args", "job", "account"])
     async def test_nobody_goes_on_from_a_run_of_something_else(
