@@ -29,8 +29,9 @@ __all__ = [
     "page",
 ]
 
-MAX_NAME_LENGTH = 300
-"""A credential may be named by a username."""
+MAX_NAME_LENGTH = 200
+MAX_CREDENTIAL_NAME_LENGTH = 300
+"""It may end with a username."""
 MAX_URL_LENGTH = 2_000
 MAX_SECRET_LENGTH = 20_000
 MAX_SETTINGS_BYTES = 100_000
@@ -235,7 +236,7 @@ def _check(id: UUID, form: AccountForm, integrations: Mapping[str, Integration])
     if not problems and (detail := _check_url(form.base_url)):
         problems.append(Problem(field="base_url", detail=detail))
     for name, secret in form.credentials.items():
-        problems += check_text("credentials", name, MAX_NAME_LENGTH)
+        problems += check_text("credentials", name, MAX_CREDENTIAL_NAME_LENGTH)
         if len(secret) > MAX_SECRET_LENGTH:
             detail = f"Longer than {MAX_SECRET_LENGTH} characters."
             problems.append(Problem(field=f"credentials.{name}"[:MAX_NAME_LENGTH], detail=detail))
