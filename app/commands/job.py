@@ -1,13 +1,13 @@
 """``rooster job``."""
 
 import asyncio
-import json
 import logging
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import click
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -16,10 +16,12 @@ from app.commands.following import NOT_FINISHED, migrated_database
 from app.commands.running import configuration, run
 from app.config import Config
 from app.database.types import Pool
+from app.errors import Invalid
 from app.sources import accounts, jobs, runs
 from app.sources.contract import Json
 from app.sources.definition import parse_definition
 from app.sources.integrations import INTEGRATIONS, open_sources
+from app.sources.reading import check_depth
 from app.sources.runner import SourceRunner
 from app.sources.runs import JobRun
 from app.sources.validation import array_argument
@@ -82,8 +84,8 @@ def list_() -> None:
 
 def _json(data: bytes, name: str) -> Json:
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise click.UsageError(f"{name}: not JSON.") from None
 
 
@@ -99,11 +101,14 @@ def _arguments(text: str) -> Json:
 async def _run(body: Json, account: UUID | None, form: dict[str, Any]) -> int:
     config = configuration()
     async with migrated_database(config) as pool:
-        job = await _job(pool, body)
-        connection = account or await _only_account(pool, job.integration_name)
-        named = {"sync_job_id": str(job.id), "integrated_account_id": str(connection)}
-        has_webhook = config.sources.webhook is not None
-        begun = await runs.create(pool, named | form, system_clock(), webhook=has_webhook)
+        try:
+            job = await _job(pool, body)
+            connection = account or await _only_account(pool, job.integration_name)
+            named = {"sync_job_id": str(job.id), "integrated_account_id": str(connection)}
+            has_webhook = config.sources.webhook is not None
+            begun = await runs.create(pool, named | form, system_clock(), webhook=has_webhook)
+        except Invalid as refused:
+            raise click.ClickException(_told(refused)) from None
         click.echo(f"Run {begun.id} of job {job.id} has begun.")
         over = await _follow(pool, config, begun, _expected(job, begun))
     for error in over.errors:
@@ -125,8 +130,18 @@ async def _run(body: Json, account: UUID | None, form: dict[str, Any]) -> int:
     return 0 if over.state == "done" and not counts.errors else 1
 
 
+def _told(error: Invalid) -> str:
+    """What is wrong, in one line."""
+    told = [
+        f"{problem.field}: {problem.detail}" if problem.field else problem.detail
+        for problem in error.problems
+    ]
+    return " ".join(told)
+
+
 async def _job(pool: Pool, body: Json) -> jobs.SyncJob:
     """The job with this definition, made where there is none. Raises Invalid."""
+    check_depth(body)
     definition = parse_definition(body)
     cursor: str | None = None
     while True:

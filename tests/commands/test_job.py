@@ -149,7 +149,9 @@ async def test_an_account_is_named_where_there_are_several(
         (json.dumps(JOB | {"resources": [{"resource": "rooms"}]}), "{}", 1, "rooms would go nowhere"),
         (json.dumps(JOB), "[", 2, "--args: not JSON"),
         (json.dumps(JOB), "@nowhere.json", 2, "nowhere.json cannot be read"),
-        (json.dumps(JOB), "{}", 1, "usernames"),
+        (json.dumps(JOB), "{}", 1, 'Error: args: "usernames" is a required property.\n'),
+        ("[" * 60 + "]" * 60, BOTH, 1, "Nested"),
+        ('{"integration_name": NaN}', BOTH, 2, "job.json: not JSON"),
     ],
 )
 async def test_a_mistake_is_one_line(
