@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import msgspec
 from asyncpg import Record
+from yarl import URL
 
 from app.database.queries import query
 from app.database.types import Connection, Pool
 from app.errors import NotFound, Problem
 from app.paging import next_cursor, parse_cursor
 from app.sources.contract import Account, Integration, Json
+from app.sources.fetch import FetchFailed, check_url, same_origin
 from app.sources.jobs import refuse_if_active
 from app.sources.reading import READ_ONLY, check_text, convert, encode, merge_patch, refuse
 from app.sources.secrets import Vault
@@ -110,7 +111,8 @@ async def change(
 ) -> IntegratedAccount:
     """Change an account by a merge patch (RFC 7396); credentials that it does not name stay.
 
-    The next run reads everything anew. Raises NotFound, Invalid, and Undecipherable where the credentials are
+    Not where the account moves to another origin: whoever could send them there would come to know them. The
+    next run reads everything anew. Raises NotFound, Invalid, and Undecipherable where the credentials are
     merged with those that an earlier key encrypted (``"credentials": null`` first forgets them).
     """
     async with pool.acquire() as connection, connection.transaction():
@@ -123,14 +125,22 @@ async def change(
             "settings": msgspec.json.decode(row["settings"]),
             "environment_id": row["environment_id"],
         }
+        stored: dict[str, str] = {}
         if not (isinstance(patch, dict) and patch.get("credentials", "") is None):
-            before["credentials"] = _unseal(vault, row)
+            stored = before["credentials"] = _unseal(vault, row)
         form = _parse(merge_patch(before, patch))
         if form.integration_name != row["integration_name"]:
             raise refuse(
                 [Problem(field="integration_name", detail="It stays as it is: make another account.")]
             )
         _check(id, form, integrations)
+        named = patch.get("credentials", {})
+        if not stored.keys() <= named.keys() and not same_origin(URL(form.base_url), URL(row["base_url"])):
+            detail = (
+                "Another server than that which the credentials were given for: name them all in the same"
+                " request, each with its value or null."
+            )
+            raise refuse([Problem(field="base_url", detail=detail)])
         row = await connection.fetchrow(
             query("integrated_accounts.change"),
             id,
@@ -263,14 +273,11 @@ def _check(id: UUID, form: AccountForm, integrations: Mapping[str, Integration])
 def _check_url(url: str) -> str | None:
     """What is wrong with a base URL. It is given out, so that it may hold no secret; paths come after it."""
     try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return "Not a URL."
-    if parts.scheme not in ("http", "https") or not parts.hostname or " " in url:
-        return "Expected an http or https URL."
-    if "@" in parts.netloc:
-        return "Holds a user or password: give those in credentials."
+        check_url(url)
+    except FetchFailed as error:
+        return error.message
+    if " " in url:
+        return "Not a URL: it holds a space."
     if "?" in url:
         return (
             "Holds a query: give a key in credentials, and what is no secret in settings or the job's query."

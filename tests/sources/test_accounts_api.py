@@ -74,7 +74,11 @@ async def test_they_are_never_logged(client: Client, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("patch", "left"),
     [
-        ({"base_url": "https://new.uni.example"}, {"token": "s3cret", "other": "h1dden"}),
+        ({"base_url": "https://timetable.uni.example/v2"}, {"token": "s3cret", "other": "h1dden"}),
+        (
+            {"base_url": "https://new.uni.example", "credentials": {"token": "new", "other": None}},
+            {"token": "new"},
+        ),
         ({"credentials": {"token": "new"}}, {"token": "new", "other": "h1dden"}),
         ({"credentials": {"other": None}}, {"token": "s3cret"}),
     ],
@@ -92,6 +96,21 @@ async def test_a_patch_leaves_the_credentials_that_it_does_not_name(
     assert await credentials(pool, config, account["id"]) == left
 
 
+@pytest.mark.parametrize("credentials", [{}, {"credentials": {}}, {"credentials": {"token": "new"}}])
+@pytest.mark.parametrize(
+    "base_url",
+    ["https://evil.example", "http://timetable.uni.example/api", "https://timetable.uni.example:8443"],
+)
+async def test_they_do_not_move_to_another_server_unseen(
+    client: Client, account: dict[str, Any], base_url: str, credentials: dict[str, Any]
+) -> None:
+    """Whoever could send them to a server of their own would come to know them."""
+    answer = await client.patch(f"{PATH}/{account['id']}", json={"base_url": base_url, **credentials})
+    assert answer.status_code == 422, answer.text
+    assert [problem["field"] for problem in answer.json()["problems"]] == ["base_url"]
+    assert (await client.get(f"{PATH}/{account['id']}")).json() == account
+
+
 async def test_what_the_integration_needs_cannot_be_taken_out(
     client: Client, account: dict[str, Any]
 ) -> None:
@@ -106,6 +125,7 @@ async def test_what_the_integration_needs_cannot_be_taken_out(
         ({"integration_name": "nobody"}, "integration_name"),
         ({"base_url": "ftp://uni.example"}, "base_url"),
         ({"base_url": "https://"}, "base_url"),
+        ({"base_url": "https://uni example"}, "base_url"),
         ({"base_url": "https://user:password@uni.example"}, "base_url"),
         ({"base_url": "https://s3cret@uni.example"}, "base_url"),
         ({"base_url": "https://uni.example/api?apikey=s3cret"}, "base_url"),
