@@ -40,6 +40,7 @@ __all__ = [
     "Unknown",
     "Update",
     "always",
+    "shortened",
     "utc",
 ]
 
@@ -130,25 +131,30 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     categories: tuple[str, ...]
     show_as: ShowAs
     privacy: Privacy = "normal"
+    longest: int | None = None
+    """UTF-16 code units that this provider takes of a title and of a category; see ``shortened``."""
 
     def changes(self, event: Event) -> tuple[str, ...]:
         """The fields that are not as Rooster wrote them in this event, whatever the person has added.
 
         Notes around our text and categories of their own are additions, and so are reminders and colours,
-        which everybody chooses for themselves; everything else is a change.
+        which everybody chooses for themselves; everything else is a change. What the provider has no room
+        for was never written, and is none.
         """
+        title = shortened(event.title, self.longest)
+        categories = {shortened(category, self.longest) for category in event.categories}
         start, end = event.start, event.end
         if event.all_day:
             start, end = (datetime.combine(day, time(), UTC) for day in event.dates)
         same = {
-            "title": self.title == event.title,
+            "title": self.title == title,
             "start": self.start == start,
             "end": self.end == end,
             "allDay": self.all_day == event.all_day,
             "location": self.location == event.location,
             "showAs": self.show_as == event.show_as,
             "description": plain(event.body) in plain(self.body),
-            "categories": set(event.categories) <= set(self.categories),
+            "categories": categories <= set(self.categories),
             "privacy": event.privacy in (None, self.privacy),
         }
         return tuple(field for field, is_same in same.items() if not is_same)
@@ -156,6 +162,14 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     def holds(self, event: Event) -> bool:
         """Whether this is the event as Rooster wrote it, whatever the person has added: no ``changes``."""
         return not self.changes(event)
+
+
+def shortened(text: str, longest: int | None) -> str:
+    """As much of the text as fits into ``longest`` UTF-16 code units, with "…" for the rest; None: all."""
+    units = text.encode("utf-16-le")
+    if longest is None or len(units) <= 2 * longest:
+        return text
+    return units[: 2 * (longest - 1)].decode("utf-16-le", "ignore") + "…"
 
 
 def plain(text: str) -> str:

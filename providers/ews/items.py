@@ -27,7 +27,7 @@ from exchangelib.util import create_element
 from exchangelib.version import Version
 from lxml import etree
 
-from providers.contract import Event, Marker, Privacy
+from providers.contract import Event, Marker, Privacy, shortened
 from providers.marker import (
     ATTEMPT,
     EVENT,
@@ -39,6 +39,7 @@ from providers.marker import (
 
 __all__ = [
     "MARKER_FIELDS",
+    "MAX_TEXT",
     "TIMES",
     "AnyOf",
     "OwnedItem",
@@ -52,7 +53,7 @@ __all__ = [
 ]
 
 MAX_TEXT = 255
-"""Characters of a subject and of a category: [MS-OXWSCORE] 2.2.4.24, "limited to 255 characters"."""
+"""UTF-16 code units of a subject and of a category: [MS-OXWSCORE] 2.2.4.24, "limited to 255 characters"."""
 
 
 DEFAULT_REMINDER = 15
@@ -185,7 +186,8 @@ def marker_fields(marker: Marker) -> dict[str, str]:
 
 def cut(event: Event) -> Event:
     """The event with no more of its title and categories than Exchange takes."""
-    title, categories = _cut(event.title), tuple(map(_cut, event.categories))
+    title = shortened(event.title, MAX_TEXT)
+    categories = tuple(shortened(category, MAX_TEXT) for category in event.categories)
     if (title, categories) == (event.title, event.categories):
         return event
     return msgspec.structs.replace(event, title=title, categories=categories)
@@ -230,13 +232,6 @@ def _moment(moment: datetime, zone: EWSTimeZone) -> EWSDateTime:
     if moment.astimezone(ZoneInfo(zone.key)).fold:
         zone = _UTC
     return EWSDateTime.from_datetime(moment.astimezone(UTC)).astimezone(zone)
-
-
-def _cut(text: str) -> str:
-    """At most MAX_TEXT UTF-16 code units of the text, as Exchange counts."""
-    if len(text.encode("utf-16-le")) <= 2 * MAX_TEXT:
-        return text
-    return text.encode("utf-16-le")[: 2 * (MAX_TEXT - 1)].decode("utf-16-le", "ignore") + "…"
 
 
 class AnyOf:

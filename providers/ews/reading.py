@@ -12,7 +12,7 @@ from exchangelib.util import create_element
 from lxml import etree
 
 from providers.contract import Content, Marker, ShowAs, utc
-from providers.ews.items import OwnedItem
+from providers.ews.items import MAX_TEXT, OwnedItem
 from providers.ews.soap import TNS, Malformed
 from providers.marker import PROPERTY_SET, from_strings
 
@@ -84,6 +84,7 @@ def read_item(element: etree._Element) -> HeldItem:
             categories=tuple(one.text or "" for one in element.iterfind(f"{{{TNS}}}Categories/*")),
             show_as=_SHOW_AS.get(_text(element, "LegacyFreeBusyStatus"), "busy"),
             privacy="normal" if _text(element, "Sensitivity") in ("", "Normal") else "private",
+            longest=MAX_TEXT,
         ),
         time_zone=zones[0],
     )

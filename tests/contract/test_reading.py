@@ -45,6 +45,7 @@ async def read(adapter: Adapter, mailbox: Mailbox, operation: Create) -> Content
         lecture(title="", location="", categories=()),
         lecture(show_as="free", description="<b>not bold</b> &amp; \t  spaced\n\n\n- dash"),
         lecture(title="x" * 255, location="y" * 255),
+        lecture(title="🐓" * 255, categories=("🐓" * 100,)),
         lecture(description="\n".join(f"{n}. a line of the programme" for n in range(500))),
     ],
     ids=[
@@ -57,6 +58,7 @@ async def read(adapter: Adapter, mailbox: Mailbox, operation: Create) -> Content
         "empty",
         "markup",
         "long",
+        "long, two units a character",
         "500 lines",
     ],
 )

@@ -46,10 +46,22 @@ def test_all_that_an_item_holds_is_read():
             body="Bring a book.",
             categories=("Mathematics",),
             show_as="busy",
+            longest=255,
         ),
         time_zone="W. Europe Standard Time",
     )
     assert read.content.holds(event(1))
+
+
+@pytest.mark.parametrize(
+    ("title", "changes"),
+    [("🐓" * 127 + "…", ()), ("🐓" * 126 + "…", ("title",)), ("🐓" * 127, ("title",))],
+    ids=["cut", "cut by somebody else", "without the sign"],
+)
+def test_what_exchange_had_no_room_for_is_no_change(title: str, changes: tuple[str, ...]):
+    content = read_item(item(held("id-1", event(1, title=title), marker(1)))).content
+
+    assert content.changes(event(1, title="🐓" * 255)) == changes
 
 
 def test_what_exchange_leaves_out_is_empty():
