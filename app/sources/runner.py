@@ -29,6 +29,11 @@ log = structlog.get_logger(__name__)
 MAX_RUNS = 4
 """Runs at a time in one worker."""
 
+UNREADABLE = (
+    "What is stored of this run cannot be read: it may have been made by another version of Rooster. The log"
+    " of the worker says why. Make a new run."
+)
+
 LONGEST_SLEEP = 30.0
 DATABASE_RETRY = 2.0
 PRUNE_SECONDS = 3_600.0
@@ -123,10 +128,27 @@ class SourceRunner:
             if free > 0
             else []
         )
+        unreadable = []
         for row in rows:
-            running = _Running(claimed_run(row))
+            try:
+                running = _Running(claimed_run(row))
+            except Exception:
+                log.exception("sync_job_run_unreadable", run=str(row["id"]))
+                unreadable.append(row)
+                continue
             self._running[running.run.id] = running
             running.task = asyncio.create_task(self._carry_out(running))
+        for row in unreadable:
+            await self._pool.execute(
+                query("sync_job_runs.finish"),
+                row["id"],
+                row["fence"],
+                "failed",
+                self._clock(),
+                "{}",
+                UNREADABLE,
+                False,
+            )
         # Its runs are begun at the next look: they ring the bell.
         fired = await fire_due(self._pool, self._clock)
         if time.monotonic() >= self._prune_at:
@@ -149,7 +171,9 @@ class SourceRunner:
         """How long there is nothing to do unless the bell rings."""
         seconds = [self._lease_seconds / 3 if self._running else LONGEST_SLEEP]
         if (due := await self._pool.fetchval(query("cron_triggers.next_due"))) is not None:
-            seconds.append((due - self._clock()).total_seconds())
+            wait = (due - self._clock()).total_seconds()
+            # Due already, and not fired: somebody holds its job or account just now.
+            seconds.append(wait if wait > 0 else 1.0)
         lease: timedelta | None = await self._pool.fetchval(query("sync_job_runs.next_lease"), self.id)
         if lease is not None:
             seconds.append(lease.total_seconds())

@@ -101,7 +101,7 @@ ORDER BY p.number DESC
 LIMIT 1;
 
 -- name: set_previous
--- Run $1 goes on from the run that began at $2.
+-- Run $1 asks for what has changed since $2.
 UPDATE sync_job_runs SET previous_run_date = $2 WHERE id = $1;
 
 -- name: extend
@@ -122,11 +122,14 @@ FOR SHARE;
 UPDATE sync_job_runs SET counts = $3::json, detail = $4 WHERE id = $1 AND fence = $2 AND state = 'running';
 
 -- name: finish
--- Run $1 (fence $2) has ended as $3 at $4; $7: nothing was left out.
-UPDATE sync_job_runs
-SET state = $3, finished_at = $4, counts = $5::json, detail = $6, clean = $7, owner = NULL, lease_until = NULL
-WHERE id = $1 AND fence = $2 AND state = 'running'
-RETURNING id;
+-- Run $1 (fence $2) has ended as $3 at $4; $7: nothing was left out. And the bell: a trigger may wait for that.
+WITH ended AS (
+    UPDATE sync_job_runs
+    SET state = $3, finished_at = $4, counts = $5::json, detail = $6, clean = $7, owner = NULL, lease_until = NULL
+    WHERE id = $1 AND fence = $2 AND state = 'running'
+    RETURNING id
+)
+SELECT id, pg_notify('rooster_sources', '') FROM ended;
 
 -- name: give_back
 -- Run $1 (fence $2) waits again for a worker; what was read so far is read anew, and this was no attempt.

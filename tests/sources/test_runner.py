@@ -6,10 +6,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from app.database.queries import query
-from app.sources import runs
+from app.database.types import Connection
+from app.sources import apply, runs, triggers
 from app.sources.contract import Page, RecordError
 from app.sources.runner import SourceRunner
 from app.sources.runs import JobRun
@@ -138,12 +141,14 @@ class TestLost:
         ended = await find(world, run)
         assert (ended.state, ended.detail) == ("failed", "It was lost with its worker 3 times.")
         assert world.source.calls == []
+        assert world.hook.names() == ["failed"]
 
     async def test_one_that_was_cancelled_meanwhile_ends(self, world: World, job: Any) -> None:
         run = await self.lost(world, job)
         await runs.cancel(world.pool, run.id, world.clock())
         await world.runner().run_until_idle()
         assert ((await find(world, run)).state, world.source.calls) == ("cancelled", [])
+        assert world.hook.names() == ["failed"]
 
 
 class TestFencing:
@@ -193,6 +198,33 @@ class TestFencing:
         assert await world.uids("alice") == ["in time"]
         assert ((await find(world, run)).state, (await find(world, run)).attempts) == ("done", 2)
 
+    async def test_nobody_takes_it_over_in_the_middle_of_a_users_timetable(
+        self, world: World, job: Any
+    ) -> None:
+        """What was read would be published after what the other one has read, which is newer."""
+        slow = world.runner()
+        slow._lease_seconds = 1
+        run = await begin(world, job)
+        async with world.pool.acquire() as busy, busy.transaction():
+            await busy.execute("SELECT FROM users WHERE username = 'alice' FOR UPDATE")
+            first = asyncio.create_task(slow.run_until_idle())
+
+            async def waits_and_is_over() -> bool:
+                waiting = await world.pool.fetchval(
+                    "SELECT count(*) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                    " AND query LIKE '%FROM users%'"
+                )
+                over = "SELECT lease_until < clock_timestamp() FROM sync_job_runs"
+                return bool(waiting) and bool(await world.pool.fetchval(over))
+
+            await until(waits_and_is_over)
+            row = await world.pool.fetchrow(query("sync_job_runs.claim"), uuid4(), 1, world.clock(), 60.0)
+            assert row is None
+        await first
+        assert (await find(world, run)).attempts == 1
+        assert await world.uids("alice") == ["a"]
+
 
 class TestCancelled:
     async def test_one_that_a_worker_has_ends_soon_and_nothing_is_applied(
@@ -208,6 +240,60 @@ class TestCancelled:
         assert await world.uids("alice") == []
         assert world.hook.names() == ["started", "failed"]
         assert world.hook.data("failed")[0]["detail"] == "It was cancelled."
+
+    @pytest.mark.parametrize("place", ["between two users", "in the midst of a user"])
+    async def test_while_it_applies_what_was_applied_stays_and_nobody_has_half_a_timetable(
+        self, world: World, job: Any, monkeypatch: pytest.MonkeyPatch, place: str
+    ) -> None:
+        users = ["alice", "bob", "carol"]
+        await world.add_users("bob", "carol")
+        for user in users:
+            world.source.give(user, page(lecture(user, f"{user} 1"), lecture(user, f"{user} 2")))
+        await world.run(*job, args={"users": users})
+        for user in users:
+            world.source.give(user, page(lecture(user, f"{user} 2", title="new"), lecture(user, f"{user} 3")))
+        world.hook.events.clear()
+        monkeypatch.setattr(apply, "BATCH_USERS", 1)
+        gate = Gate()
+        progress, change_locked = Staging.progress, apply.change_locked
+
+        async def stop_after_alice(staging: Staging, detail: str | None = None) -> None:
+            await progress(staging, detail)
+            if staging.counts.users_applied == 1:
+                await gate()
+
+        async def stop_within_bob(connection: Connection, timetables: Any, *more: Any, **options: Any) -> Any:
+            results = await change_locked(connection, timetables, *more, **options)
+            if "bob" in timetables:
+                await gate()
+            return results
+
+        runner = world.runner()
+        async with working(runner):
+            if place == "between two users":
+                monkeypatch.setattr(Staging, "progress", stop_after_alice)
+            else:
+                monkeypatch.setattr(apply, "change_locked", stop_within_bob)
+            run = await world.begin(*job, args={"users": users})
+            await gate.reached.wait()
+            if place == "between two users":
+                await runs.cancel(world.pool, run.id, world.clock())
+            else:
+                # The worker was told just before; the run's row is held meanwhile.
+                running = runner._running[run.id]
+                assert running.task is not None
+                running.cancelled = True
+                running.task.cancel()
+            await until(has(world, run, "cancelled"))
+        assert [await world.uids(user) for user in users] == [
+            ["alice 2", "alice 3"],
+            ["bob 1", "bob 2"],
+            ["carol 1", "carol 2"],
+        ]
+        assert (await find(world, run)).counts.users_applied == 1
+        assert world.hook.names()[-1] == "failed"
+        [last] = world.hook.data("failed")
+        assert (last["detail"], last["counts"]["users_applied"]) == ("It was cancelled.", 1)
 
     async def test_others_go_on(self, world: World, job: Any) -> None:
         gate = Gate()
@@ -226,6 +312,23 @@ class TestCancelled:
             await until(has(world, first, "done"))
 
 
+class TestTooLong:
+    """A run that never ends would keep every later one of its job and account from beginning."""
+
+    async def test_it_has_failed_and_nothing_was_applied(self, world: World, job: Any) -> None:
+        world.config = msgspec.structs.replace(
+            world.config, sources=msgspec.structs.replace(world.config.sources, max_run_seconds=1)
+        )
+        world.source.give("alice", page(lecture("alice", "a")), Gate())
+        run = await world.run(*job, args={"users": ["alice"]})
+        assert (run.state, run.detail) == (
+            "failed",
+            "It took longer than 1 seconds (sources.max_run_seconds): nothing more is read or applied.",
+        )
+        assert await world.uids("alice") == []
+        assert world.hook.names() == ["started", "failed"]
+
+
 class TestStopped:
     async def test_what_was_running_waits_for_the_next_worker(self, world: World, job: Any) -> None:
         gate = Gate()
@@ -239,6 +342,59 @@ class TestStopped:
         await world.runner().run_until_idle()
         assert (await find(world, run)).state == "done"
         assert await world.uids("alice") == ["b"]
+
+
+async def test_one_that_cannot_be_read_fails_and_those_claimed_with_it_go_on(world: World, job: Any) -> None:
+    other = await world.begin(await world.job(), job[1], args={"users": ["alice"]})
+    broken = await begin(world, job)
+    third = await world.begin(await world.job(), job[1], args={"users": ["alice"]})
+    await world.pool.execute(
+        """UPDATE sync_job_runs SET resources = '[{"made": "later"}]' WHERE id = $1""", broken.id
+    )
+    with capture_logs() as logs:
+        await world.runner().run_until_idle()
+    ended = await find(world, broken)
+    assert (ended.state, ended.attempts) == ("failed", 1)
+    assert ended.detail is not None
+    assert ended.detail.startswith("What is stored of this run cannot be read")
+    assert [log["run"] for log in logs if log["event"] == "sync_job_run_unreadable"] == [str(broken.id)]
+    assert [(await find(world, run)).state for run in (other, third)] == ["done", "done"]
+
+
+async def test_a_trigger_that_waits_fires_as_soon_as_another_process_has_ended_the_run(
+    world: World, job: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.sources.runner.LONGEST_SLEEP", 3_600)
+    body = {
+        "sync_job_id": str(job[0]),
+        "integrated_account_id": str(job[1]),
+        "cron_expression": "30 5 * * *",
+        "args": {"users": ["alice"]},
+    }
+    trigger = await triggers.create(world.pool, body, "UTC", world.clock())
+    await begin(world, job)
+    row = await world.pool.fetchrow(query("sync_job_runs.claim"), uuid4(), 1, world.clock(), 3_600.0)
+    assert row is not None
+    world.clock.advance(days=1)
+    runner = world.runner()
+    asleep = asyncio.Event()
+    seconds = runner._seconds
+
+    async def falls_asleep() -> float:
+        found = await seconds()
+        asleep.set()
+        return found
+
+    monkeypatch.setattr(runner, "_seconds", falls_asleep)
+    async with working(runner):
+        await asleep.wait()
+        await Staging(world.pool, claimed_run(row)).finish("done", world.clock())
+
+        async def fired() -> bool:
+            made = (await triggers.find(world.pool, trigger.id)).last_run_id
+            return made is not None and (await runs.find(world.pool, made)).state == "done"
+
+        await until(fired)
 
 
 async def test_the_lease_of_a_long_run_is_kept(world: World, job: Any) -> None:
