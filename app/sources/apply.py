@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
+from asyncpg import Record as Row
 
 from app.clock import Clock
 from app.config import TimetableSettings
@@ -51,9 +52,14 @@ async def apply(
         await connection.execute(
             query("source_records.add_vanished" if whole else "source_records.add_newcomers"), run.id
         )
+        others = (
+            await connection.fetch(query("source_records.other_feeders"), run.id, run.fence) if whole else []
+        )
         counts.users = await connection.fetchval(query("sync_job_runs.count_users"), run.id)
         emptying = await connection.fetchrow(query("source_records.emptied"), run.id, run.fence)
     assert emptying is not None
+    warnings = [RecordError(place="", detail=_fed_by_another(other)) for other in others]
+    await staging.add_errors("run", warnings)
     applying = _Applying(staging, limits, clock)
     known, emptied = emptying["known"], emptying["emptied"]
     # An empty answer where there should be a list looks like that, however few they are.
@@ -185,6 +191,14 @@ class _Applying:
         self._counts.updated += result.updated
         self._counts.deleted += result.deleted
         self._counts.unchanged += result.unchanged
+
+
+def _fed_by_another(other: Row) -> str:
+    return (
+        f"Job {other['sync_job_id']} with account {other['integrated_account_id']} has put in other events"
+        f" for {other['users']} of these users since, {other['username']} for one: they are taken out now."
+        " Each of the two undoes what the other does: let one job read all of a user's timetable."
+    )
 
 
 def _outcome(result: Result) -> Counts | _Refusal:

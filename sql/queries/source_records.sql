@@ -72,12 +72,13 @@ INSERT INTO sync_job_run_users (run_id, username, incomplete)
 SELECT r.id, u.username, true
 FROM sync_job_runs AS r
 CROSS JOIN users AS u
+CROSS JOIN LATERAL (
+    SELECT FROM source_records AS s
+    WHERE s.sync_job_id = r.sync_job_id AND s.integrated_account_id = r.integrated_account_id
+        AND s.username = u.username AND s.digest = r.digest AND s.event IS NOT NULL
+    LIMIT 1 -- one look into the index a user, instead of one through all records
+) AS read
 WHERE r.id = $1 AND u.timetable_revision IS NULL
-    AND EXISTS (
-        SELECT FROM source_records AS s
-        WHERE s.sync_job_id = r.sync_job_id AND s.integrated_account_id = r.integrated_account_id
-            AND s.username = u.username AND s.digest = r.digest AND s.event IS NOT NULL
-    )
 ON CONFLICT DO NOTHING;
 
 -- name: emptied
@@ -98,26 +99,41 @@ WHERE u.run_id = $1 AND NOT u.incomplete;
 -- Jobs and accounts that have put in events, since the job and account of run $1 (fence $2) last did, for users whose
 -- whole timetable this run has read, and that are not in it: it takes them out, as they do with its own. With how many
 -- users that are, and one of them.
-SELECT s.sync_job_id, s.integrated_account_id, count(DISTINCT s.username) AS users, min(s.username) AS username
-FROM sync_job_runs AS r
-CROSS JOIN LATERAL (
-    SELECT max(p.fence) AS fence
-    FROM sync_job_runs AS p
-    WHERE p.sync_job_id = r.sync_job_id AND p.integrated_account_id = r.integrated_account_id AND p.number < r.number
+WITH run AS (
+    SELECT r.sync_job_id, r.integrated_account_id, max(p.fence) AS previous
+    FROM sync_job_runs AS r
+    JOIN sync_job_runs AS p
+        ON p.sync_job_id = r.sync_job_id AND p.integrated_account_id = r.integrated_account_id AND p.number < r.number
         AND p.state = 'done'
-) AS last
-JOIN sync_job_runs AS o ON o.fence > last.fence AND o.fence < $2 AND o.state = 'done'
-JOIN source_records AS s ON s.seen = o.fence AND s.event IS NOT NULL
-JOIN sync_job_run_users AS u ON u.run_id = r.id AND u.username = s.username AND NOT u.incomplete
-JOIN users ON users.username = s.username
-WHERE r.id = $1 AND (s.sync_job_id, s.integrated_account_id) <> (r.sync_job_id, r.integrated_account_id)
-    AND NOT EXISTS (
-        SELECT FROM source_records AS ours
-        WHERE ours.sync_job_id = r.sync_job_id AND ours.integrated_account_id = r.integrated_account_id
-            AND ours.username = s.username AND ours.id = s.id AND ours.seen = $2
-    )
-GROUP BY s.sync_job_id, s.integrated_account_id
-ORDER BY s.sync_job_id, s.integrated_account_id;
+    WHERE r.id = $1
+    GROUP BY r.id
+),
+other AS (
+    SELECT o.sync_job_id, o.integrated_account_id, array_agg(o.fence) AS fences
+    FROM run
+    JOIN sync_job_runs AS o
+        ON o.fence > run.previous AND o.fence < $2 AND o.state = 'done'
+        AND (o.sync_job_id, o.integrated_account_id) <> (run.sync_job_id, run.integrated_account_id)
+    GROUP BY o.sync_job_id, o.integrated_account_id
+)
+SELECT other.sync_job_id, other.integrated_account_id, count(*) AS users, min(u.username) AS username
+FROM run
+CROSS JOIN other
+JOIN sync_job_run_users AS u ON u.run_id = $1 AND NOT u.incomplete
+JOIN users ON users.username = u.username
+CROSS JOIN LATERAL (
+    SELECT FROM source_records AS s
+    WHERE s.sync_job_id = other.sync_job_id AND s.integrated_account_id = other.integrated_account_id
+        AND s.username = u.username AND s.seen = ANY(other.fences) AND s.event IS NOT NULL
+        AND NOT EXISTS (
+            SELECT FROM source_records AS ours
+            WHERE ours.sync_job_id = run.sync_job_id AND ours.integrated_account_id = run.integrated_account_id
+                AND ours.username = s.username AND ours.id = s.id AND ours.seen = $2
+        )
+    LIMIT 1 -- one look into the index a user, instead of one through all records
+) AS theirs
+GROUP BY other.sync_job_id, other.integrated_account_id
+ORDER BY other.sync_job_id, other.integrated_account_id;
 
 -- name: events_to_apply
 -- The events of the users $3 that the run of job $1 and account $2 with the fence $4 has read; of the users $5 also

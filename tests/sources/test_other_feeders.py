@@ -1,4 +1,4 @@
-"""Two jobs that feed the same people take each other's events out in turn: the query that notices it."""
+"""Two jobs that feed the same people take each other's events out in turn: and are told of it."""
 
 from typing import Any
 
@@ -73,3 +73,20 @@ async def test_where_nothing_is_taken_out_there_is_nothing_to_notice(
     await feed(world, theirs, "x")
     world.source.give("alice", page(lecture("alice", "a")), ReadFailed("Cut off."))
     assert await other_feeders(world, ours) == []
+
+
+async def test_it_is_said_in_the_run(world: World, pairs: tuple[Pair, Pair]) -> None:
+    ours, theirs = pairs
+    await feed(world, ours, "a")
+    await feed(world, theirs, "x")
+    world.source.give("alice", page(lecture("alice", "a")))
+    run = await world.run(*ours, args={"users": ["alice"]})
+    assert [(error.kind, error.detail) for error in run.errors] == [
+        (
+            "run",
+            f"Job {theirs[0]} with account {theirs[1]} has put in other events for 1 of these users since,"
+            " alice for one: they are taken out now. Each of the two undoes what the other does: let one job"
+            " read all of a user's timetable.",
+        )
+    ]
+    assert (run.state, await world.uids("alice")) == ("done", ["a"])
