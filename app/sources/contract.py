@@ -10,6 +10,8 @@ RecordError       one record that cannot be mapped, with its place: part of a pa
 Throttled         the source wants to be left alone until a moment: the engine waits, and asks again
 ReadFailed        the request failed, or its answer is not to be trusted (cut off, an error in a 200, a
                   page that repeats): nothing that it did not give may be taken for gone
+ListChanged       a list changed between its pages, and one may be missing what was on none of them: the
+                  engine makes the request anew, once, and it has failed if that happens again
 DeliveryFailed    the webhook did not take an event, after all its retries: the run fails
 ================  ======================================================================================
 """
@@ -32,6 +34,7 @@ __all__ = [
     "DeliveryFailed",
     "Integration",
     "Json",
+    "ListChanged",
     "Page",
     "ReadFailed",
     "Record",
@@ -55,6 +58,10 @@ class ReadFailed(RoosterError):
 
     def __init__(self, message: str) -> None:
         super().__init__("read_failed", message)
+
+
+class ListChanged(ReadFailed):
+    """What is read in pages has changed meanwhile. The request is made anew, once."""
 
 
 class Throttled(RoosterError):

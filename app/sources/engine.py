@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.clock import Clock
 from app.config import Config
@@ -12,6 +12,7 @@ from app.sources.contract import (
     Account,
     Integration,
     Json,
+    ListChanged,
     ReadFailed,
     Record,
     RecordError,
@@ -24,8 +25,8 @@ from app.sources.crew import Crew
 from app.sources.definition import Resource
 from app.sources.placeholders import Unresolved, Values, fill
 from app.sources.reading import storable, utc
-from app.sources.requests import RequestContext, usable
-from app.sources.staging import Staging
+from app.sources.requests import TWICE, RequestContext, usable
+from app.sources.staging import Key, Staging
 from app.sources.validation import array_argument
 
 __all__ = ["FailedFast", "Reading"]
@@ -38,6 +39,10 @@ MAX_TRIES = 10
 
 BATCH = 100
 """Errors that are told of together with error_handling batch."""
+
+SAME_REST = timedelta(seconds=10)
+"""By so much a rest may end later than the one that was told of and lasts, and be the same: requests that
+were under way are told of it a little later."""
 
 PROGRESS_SECONDS = 1.0
 
@@ -145,8 +150,14 @@ class Reading:
         users: Sequence[str] | None,
         parents: Mapping[str, Mapping[str, Json]],
     ) -> None:
-        """Read a request to its end, made anew for as long as the source wants to be left alone."""
+        """Read a request to its end, made anew for as long as the source wants to be left alone.
+
+        What it then gives is newer than what it gave before, and takes its place. What it does not give any
+        more stays for this run: another request may have given the same.
+        """
         leaf = resource.resource not in self._children
+        given: set[Key] = set()
+        changed = False
         for attempt in range(1, MAX_TRIES + 1):
             context = RequestContext(
                 self._staging,
@@ -155,9 +166,14 @@ class Reading:
                 resource.resource,
                 self._rate_limited,
                 users if leaf and not self._run.ignore_previous_run else None,
+                given,
             )
             try:
                 flawless = await self._pages(resource, request, users, parents, context)
+            except ListChanged:
+                if changed or attempt == MAX_TRIES:
+                    raise
+                changed = True
             except Throttled as error:
                 if attempt == MAX_TRIES:
                     raise ReadFailed(f"{error.message} It was asked {MAX_TRIES} times.") from None
@@ -166,6 +182,7 @@ class Reading:
                 if flawless and users is not None and context.remembered:
                     await self._staging.remember(resource.resource, users, context.remembered)
                 return
+            given = context.given
 
     async def _pages(
         self,
@@ -195,17 +212,30 @@ class Reading:
                     self._counts.records += await self._staging.keep(
                         resource.resource, users, context.recalled
                     )
-                records, errors = usable(page, context)
-                self._counts.records += len(records)
-                if errors:
-                    flawless = False
-                    await self._record_errors(resource, users, request.place, errors)
-                if resource.persist:
-                    await self._staging.add(resource.resource, records)
-                else:
-                    await self._send_records(resource, records)
+                for records, errors in usable(page, context):
+                    if resource.persist:
+                        records, twice = await self._store(resource, records, context)
+                        errors += twice
+                    else:
+                        await self._send_records(resource, records)
+                    self._counts.records += len(records)
+                    if errors:
+                        flawless = False
+                        await self._record_errors(resource, users, request.place, errors)
+                    await self._show()
+                    await self._depending(resource, records, parents)
+                    await asyncio.sleep(0)  # others may have their turn, where nothing was waited for
                 await self._show()
-                await self._depending(resource, records, parents)
+
+    async def _store(
+        self, resource: Resource, records: Sequence[Record], context: RequestContext
+    ) -> tuple[list[Record], list[RecordError]]:
+        """Store records; what was, and what is wrong with those that this run has read differently before."""
+        stored, refused = await self._staging.add(resource.resource, records, context.outdated)
+        context.took(stored)
+        return stored, [
+            RecordError(place=record.place, detail=TWICE, username=record.username) for record in refused
+        ]
 
     async def _depending(
         self, resource: Resource, records: Sequence[Record], parents: Mapping[str, Mapping[str, Json]]
@@ -243,8 +273,10 @@ class Reading:
         if self._persists_below(resource):
             await self._staging.incomplete(None)
         elif resource.persist:
-            for error in placed:
-                await self._staging.incomplete([error.username] if error.username is not None else users)
+            if any(error.username is None for error in placed):
+                await self._staging.incomplete(users)
+            if named := {error.username for error in placed if error.username is not None}:
+                await self._staging.incomplete(list(named))
         await self._tell_errors(resource, placed)
 
     async def _read_failed(
@@ -274,7 +306,7 @@ class Reading:
         ]
         if self._run.error_handling == "batch":
             self._batch += told
-            if len(self._batch) >= BATCH:
+            while len(self._batch) >= BATCH:
                 await self._tell_batch()
             return
         for error in told:
@@ -283,12 +315,13 @@ class Reading:
             raise FailedFast(f"{errors[0].place}: {errors[0].detail}")
 
     async def _tell_batch(self) -> None:
-        batch, self._batch = self._batch, []
+        batch, self._batch = self._batch[:BATCH], self._batch[BATCH:]
         if batch:
             await self._tell("record_error", {"errors": batch})
 
     async def _rate_limited(self, until: datetime) -> None:
-        if self._limited_until is not None and until <= self._limited_until:
+        told = self._limited_until
+        if told is not None and until <= (told + SAME_REST if self._clock() < told else told):
             return  # another request was told the same
         self._limited_until = until
         await self._staging.progress(f"The source asks to be left alone until {utc(until)}.")

@@ -1,7 +1,7 @@
 """One request of a run: what it is given of the run, and which of its records can be used."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Set
 from datetime import datetime
 
 import msgspec
@@ -9,15 +9,17 @@ import msgspec
 from app.clock import Clock
 from app.config import Config
 from app.provisioning.text import is_text, is_username
-from app.sources.contract import Page, ReadFailed, Record, RecordError
+from app.sources.contract import Json, Page, ReadFailed, Record, RecordError
 from app.sources.reading import encode, utc
-from app.sources.staging import Recalled, Staging
+from app.sources.slices import slices
+from app.sources.staging import Key, Recalled, Staging
 from app.timetables.event import Problems, check_events
 from app.timetables.publish import tell
 
-__all__ = ["RequestContext", "usable"]
+__all__ = ["TWICE", "RequestContext", "usable"]
 
 MAX_ID_LENGTH = 500
+TWICE = "Another record with the same id has come before it, and says something else."
 LONGEST_NAP = 1.0
 """Seconds; the clock is looked at again after that."""
 
@@ -25,7 +27,8 @@ LONGEST_NAP = 1.0
 class RequestContext:
     """``contract.Context`` for one request of a resource.
 
-    ``recall_for``: the users whose timetable it reads; None: nothing is recalled.
+    ``recall_for``: the users whose timetable it reads; None: nothing is recalled. ``given``: the records that
+    earlier attempts at the request have given.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class RequestContext:
         resource: str,
         rate_limited: Callable[[datetime], Awaitable[None]],
         recall_for: Sequence[str] | None,
+        given: Set[Key] = frozenset(),
     ) -> None:
         self.now = staging.run.started_at
         self.timetables = config.timetables
@@ -43,12 +47,22 @@ class RequestContext:
         self.remembered: dict[str, Mapping[str, str]] = {}
         """To be kept once the request has been read to its end."""
         self.recalled: Recalled | None = None
+        self.given = set(given)
+        """What this attempt and those before it have given."""
+        self.outdated = set(given)
+        """What only earlier attempts have given: it may be replaced."""
         self._staging = staging
         self._max_wait = config.sources.max_wait_seconds
         self._clock = clock
         self._resource = resource
         self._rate_limited = rate_limited
         self._recall_for = recall_for
+
+    def took(self, records: Sequence[Record]) -> None:
+        """These records are stored."""
+        keys = {(record.username or "", record.id) for record in records}
+        self.given |= keys
+        self.outdated -= keys
 
     async def rest(self, until: datetime) -> None:
         seconds = (until - self._clock()).total_seconds()
@@ -74,28 +88,40 @@ class RequestContext:
         self.remembered[key] = values
 
 
-def usable(page: Page, context: RequestContext) -> tuple[list[Record], list[RecordError]]:
-    """The records of a page that can be stored and published, and what is wrong with the others."""
-    records: dict[tuple[str | None, str], Record] = {}
-    errors = [
-        error
-        if error.username is None or is_username(error.username)
-        else msgspec.structs.replace(error, username=None)
-        for error in page.errors
-    ]
-    for record in page.records:
-        detail = _problem(record, context)
-        same = records.get((record.username, record.id))
-        if detail is None and same is not None and same.data != record.data:
-            detail = "There is another record with the same id on this page."
-        if detail is None:
-            records[record.username, record.id] = record
-            continue
-        known = record.username is not None and is_username(record.username)
-        errors.append(
-            RecordError(place=record.place, detail=detail, username=record.username if known else None)
-        )
-    return list(records.values()), errors
+def usable(page: Page, context: RequestContext) -> Iterator[tuple[list[Record], list[RecordError]]]:
+    """The records of a page that can be stored and published, and what is wrong with the rest; in slices."""
+    for errors in slices(page.errors):
+        yield [], [_anonymous(error) for error in errors]
+    first: dict[tuple[str | None, str], Record] = {}
+    for given in slices(page.records):
+        records: list[Record] = []
+        problems: list[RecordError] = []
+        for record in given:
+            detail = _problem(record, context)
+            if detail is None:
+                same = first.setdefault((record.username, record.id), record)
+                if same is record:
+                    records.append(record)
+                    continue
+                if _content(same) == _content(record):
+                    continue
+                detail = TWICE
+            problems.append(
+                _anonymous(RecordError(place=record.place, detail=detail, username=record.username))
+            )
+        yield records, problems
+
+
+def _content(record: Record) -> Json:
+    """What matters of a record: where it is an event, that."""
+    return record.event or record.data
+
+
+def _anonymous(error: RecordError) -> RecordError:
+    """The error, without a username that cannot be one."""
+    if error.username is None or is_username(error.username):
+        return error
+    return msgspec.structs.replace(error, username=None)
 
 
 def _problem(record: Record, context: RequestContext) -> str | None:
@@ -110,6 +136,8 @@ def _problem(record: Record, context: RequestContext) -> str | None:
         encode(record.data)
     except (TypeError, ValueError):  # of which UnicodeEncodeError is one
         return "It holds what JSON cannot, such as half of a surrogate pair."
+    except RecursionError:
+        return "It is nested far too deeply."
     if record.event is not None:
         problems = Problems()
         check_events([("", record.event)], context.timetables, problems)

@@ -5,11 +5,11 @@ worker that was only slow cannot write any more once another one has taken the r
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from hashlib import sha256
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -24,11 +24,14 @@ from app.sources.reading import encode, storable
 from app.sources.runs import Counts
 from app.timetables.event import encode as encode_event
 
-__all__ = ["ClaimedRun", "Recalled", "RunLost", "Staging", "claimed_run"]
+__all__ = ["ClaimedRun", "Key", "Recalled", "RunLost", "Staging", "claimed_run"]
 
 Result = TypeVar("Result")
 
 MAX_STORED_ERRORS = 1_000
+
+Key: TypeAlias = tuple[str, str]
+"""What a record of a resource is known by: its username (empty where it has none) and its id."""
 
 
 class RunLost(Exception):
@@ -138,24 +141,38 @@ class Staging:
         async with self.writing() as connection:
             await connection.execute(query("sync_job_runs.add_users"), self.run.id, list(usernames), False)
 
-    async def add(self, resource: str, records: Sequence[Record]) -> None:
-        """Store what a resource gave; none of it is there twice."""
+    async def add(
+        self, resource: str, records: Sequence[Record], outdated: Container[Key] = ()
+    ) -> tuple[list[Record], list[Record]]:
+        """Store what a resource gave, none of it there twice: what was stored, and what was not.
+
+        That are those whose id this run has read already with other content. ``outdated`` may be replaced all
+        the same: what the same request has given when it was made before.
+        """
         if not records:
-            return
+            return [], []
+        keys = [(record.username or "", record.id) for record in records]
         async with self.writing() as connection:
             usernames = list({record.username for record in records if record.username is not None})
             await connection.execute(query("sync_job_runs.add_users"), self.run.id, usernames, False)
-            await connection.execute(
+            rows = await connection.fetch(
                 query("source_records.add"),
                 *self._where,
                 resource,
                 self.run.fence,
                 self.run.digest,
-                [record.username or "" for record in records],
-                [record.id for record in records],
+                [username for username, _ in keys],
+                [id for _, id in keys],
                 [encode(record.data) for record in records],
                 [record.event and encode_event(record.event).decode() for record in records],
+                [key in outdated for key in keys],
             )
+        numbers = {row["number"] for row in rows}
+        stored: list[Record] = []
+        refused: list[Record] = []
+        for number, record in enumerate(records, 1):
+            (refused if number in numbers else stored).append(record)
+        return stored, refused
 
     async def keep(self, resource: str, usernames: Sequence[str], recalled: Recalled) -> int:
         """Take what was read of these users back then for read now; how many records that is."""

@@ -1,12 +1,29 @@
 -- name: add
--- What resource $3 of job $1 and account $2 gave to the run with the fence $4 and the digest $5; $6 .. $9 one array a
--- column.
-INSERT INTO source_records AS r
-    (sync_job_id, integrated_account_id, resource, seen, digest, username, id, data, event)
-SELECT $1, $2, $3, $4, $5, g.username, g.id, g.data::json, g.event::json
-FROM unnest($6::text[], $7::text[], $8::text[], $9::text[]) AS g (username, id, data, event)
-ON CONFLICT (sync_job_id, integrated_account_id, username, resource, id)
-DO UPDATE SET data = excluded.data, event = excluded.event, seen = excluded.seen, digest = excluded.digest;
+-- What resource $3 of job $1 and account $2 gave to the run with the fence $4 and the digest $5; $6 .. $10 one array a
+-- column, of which the last says whether what the same run has read before may be replaced. What runs before it have
+-- read always is. Gives the places in the arrays, from 1, of those that are not stored: the run has read another event
+-- (of what is none: another object) with their id already.
+WITH given AS (
+    SELECT * FROM unnest($6::text[], $7::text[], $8::text[], $9::text[], $10::boolean[]) WITH ORDINALITY
+        AS g (username, id, data, event, replaces, number)
+),
+refused AS (
+    SELECT g.number
+    FROM given AS g
+    JOIN source_records AS r ON r.username = g.username AND r.id = g.id
+    WHERE r.sync_job_id = $1 AND r.integrated_account_id = $2 AND r.resource = $3 AND r.seen = $4
+        AND NOT g.replaces AND coalesce(r.event::text, r.data::text) <> coalesce(g.event, g.data)
+),
+stored AS (
+    INSERT INTO source_records
+        (sync_job_id, integrated_account_id, resource, seen, digest, username, id, data, event)
+    SELECT $1, $2, $3, $4, $5, username, id, data::json, event::json
+    FROM given
+    WHERE number NOT IN (SELECT number FROM refused)
+    ON CONFLICT (sync_job_id, integrated_account_id, username, resource, id)
+    DO UPDATE SET data = excluded.data, event = excluded.event, seen = excluded.seen, digest = excluded.digest
+)
+SELECT number FROM refused ORDER BY number;
 
 -- name: keep
 -- The records of the users $6 that resource $3 of job $1 and account $2 gave to the run with the fence $7, and what was

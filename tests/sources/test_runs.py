@@ -1,7 +1,8 @@
 """What a run reads, in which order, and what becomes of errors."""
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 from app.sources.contract import (
     Context,
     Json,
+    ListChanged,
     Page,
     ReadFailed,
     RecordError,
@@ -17,8 +19,13 @@ from app.sources.contract import (
     Throttled,
 )
 from app.sources.engine import CONCURRENCY
+from app.sources.runs import JobRun
+from app.sources.slices import SLICE
+from app.sources.staging import Staging
+from app.timetables.store import fetch
 from tests.sources.world import TIMETABLE, World, lecture, page, thing
 
+NOW = datetime(2026, 9, 1, 8, tzinfo=UTC)
 USERS = {"resource": "directory/users", "method": "list"}
 OF_EACH = {
     "resource": "timetable",
@@ -196,6 +203,13 @@ class TestErrors:
         assert [len(data["errors"]) for data in bad.hook.data("record_error")] == [1, 1]
         assert [data["record"]["id"] for data in bad.hook.data("record")] == ["1", "2", "3"]
 
+    async def test_batch_tells_of_a_hundred_at_a_time(self, world: World) -> None:
+        errors = [RecordError(place=f"record {n}", detail="No.") for n in range(250)]
+        world.source.script("a", page(errors=errors))
+        job = await world.job({"resource": "a"}, args_schema={})
+        await world.run(job, await world.account(), error_handling="batch")
+        assert [len(data["errors"]) for data in world.hook.data("record_error")] == [100, 100, 50]
+
     async def test_batch_goes_on_and_tells_of_all_together(self, bad: World) -> None:
         run = await self.run(bad, "batch")
         assert run.state == "done"
@@ -273,7 +287,220 @@ class TestErrors:
         assert await world.pool.fetchval("SELECT count(*) FROM sync_job_run_errors") == 1_000
 
 
+class TestTwice:
+    """The same id with another content: nobody can say which of the two it is."""
+
+    NEW = "new title"
+
+    @pytest.fixture
+    async def job(self, world: World) -> Any:
+        """Alice's timetable holds a1, and something that is gone from the source by now."""
+        await world.add_users("alice", "bob")
+        world.source.give("alice", page(lecture("alice", "a1"), lecture("alice", "gone")))
+        job = await world.job(), await world.account()
+        await self.run(world, job)
+        return job
+
+    async def run(self, world: World, job: Any) -> JobRun:
+        return await world.run(*job, args={"users": ["alice", "bob"]})
+
+    def give(self, world: World, alice: Sequence[Page], bob: Callable[[int], Iterable[Any]]) -> None:
+        """What both requests answer, bob's after alice's was stored; by the number of the try, from 1."""
+        stored = asyncio.Event()
+        tries = 0
+
+        async def store() -> None:
+            stored.set()
+
+        def script(request: ResourceRequest, _: Context) -> Iterator[Any]:
+            nonlocal tries
+            if request.query["user"] == "alice":
+                yield from (*alice, store)
+                return
+            tries += 1
+            yield stored.wait
+            yield from bob(tries)
+
+        world.source.scripts["timetable"] = script
+
+    async def titles(self, world: World) -> dict[str, str]:
+        return {event.uid: event.title for event in (await fetch(world.pool, "alice")).events}
+
+    @pytest.mark.parametrize("where", ["page", "pages", "requests"])
+    async def test_is_an_error_with_its_place_and_whose_it_is_loses_nothing(
+        self, world: World, job: Any, where: str
+    ) -> None:
+        first, second = lecture("alice", "a1"), lecture("alice", "a1", title=self.NEW)
+        pages = {"page": [page(first, second)], "pages": [page(first), page(second)]}
+        bobs = [lecture("bob", "b"), *([second] if where == "requests" else [])]
+        self.give(world, pages.get(where, [page(first)]), lambda _: [page(*bobs)])
+        run = await self.run(world, job)
+        [error] = run.errors
+        place = f"timetable, users[{int(where == 'requests')}], record a1"
+        assert (error.kind, error.username, error.place) == ("record", "alice", place)
+        assert "same id" in error.detail
+        assert (run.state, run.counts.users_kept, run.counts.record_errors) == ("done", 1, 1)
+        assert await self.titles(world) == {"a1": "a1", "gone": "gone"}
+        assert await world.uids("bob") == ["b"]
+
+    @pytest.mark.parametrize("data", [{"id": "a1", "title": "a1"}, {"id": "a1", "page": 2}])
+    async def test_a_repetition_does_no_harm(self, world: World, job: Any, data: Any) -> None:
+        """Pages give some records again where something was put in before them. The event is what counts."""
+        again = msgspec.structs.replace(lecture("alice", "a1"), data=data)
+        self.give(world, [page(lecture("alice", "a1"), again), page(again)], lambda _: [page(again)])
+        run = await self.run(world, job)
+        assert (run.errors, run.counts.deleted) == ([], 1)
+        assert await self.titles(world) == {"a1": "a1"}
+
+    async def test_a_later_run_gives_it_anew(self, world: World, job: Any) -> None:
+        self.give(world, [page(lecture("alice", "a1", title=self.NEW))], lambda _: [page()])
+        run = await self.run(world, job)
+        assert run.errors == []
+        assert await self.titles(world) == {"a1": self.NEW}
+
+    @pytest.mark.parametrize("why", [Throttled("No.", NOW), ListChanged("It has changed.")])
+    async def test_a_request_that_is_made_anew_gives_what_is_newer(
+        self, world: World, job: Any, why: Exception
+    ) -> None:
+        """Newer than what it gave before, and not than what another one gave."""
+
+        def bob(attempt: int) -> Iterator[Any]:
+            title = "old" if attempt == 1 else self.NEW
+            yield page(lecture("alice", "a1", title=title), lecture("alice", "other", title=title))
+            yield why if attempt == 1 else page(lecture("bob", "b"))
+
+        self.give(world, [page(lecture("alice", "other"))], bob)
+        run = await self.run(world, job)
+        assert await self.titles(world) == {"a1": self.NEW, "gone": "gone", "other": "other"}
+        assert await world.uids("bob") == ["b"]
+        assert [error.place for error in run.errors] == ["timetable, users[1], record other"] * 2
+
+    async def test_a_request_that_is_made_anew_contradicts_itself_like_any_other(
+        self, world: World, job: Any
+    ) -> None:
+        def bob(attempt: int) -> Iterator[Any]:
+            yield page(lecture("bob", "b"))
+            yield Throttled("No.", NOW) if attempt == 1 else page(lecture("bob", "b", title=self.NEW))
+
+        self.give(world, [page()], bob)
+        run = await self.run(world, job)
+        assert [error.place for error in run.errors] == ["timetable, users[1], record b"]
+
+
+class TestListsThatChange:
+    """``ListChanged``: a list that changed between its pages may lack what was on none of them."""
+
+    async def run(self, world: World, *tries: list[Any]) -> Any:
+        await world.add_users("alice")
+        steps = iter(tries)
+        world.source.scripts["timetable"] = lambda _request, _context: next(steps)
+        return await world.run(await world.job(), await world.account(), args={"users": ["alice"]})
+
+    async def test_it_is_read_anew_once(self, world: World) -> None:
+        changed = [page(lecture("alice", "a")), ListChanged("It has changed.")]
+        run = await self.run(world, changed, [page(lecture("alice", "a"), lecture("alice", "b"))])
+        assert (run.state, run.errors) == ("done", [])
+        assert await world.uids("alice") == ["a", "b"]
+
+    async def test_one_that_changes_again_has_failed(self, world: World) -> None:
+        changed = [page(lecture("alice", "a")), ListChanged("It has changed.")]
+        run = await self.run(world, changed, changed)
+        assert [(error.kind, error.detail) for error in run.errors] == [("read", "It has changed.")]
+        assert (run.counts.users_kept, await world.uids("alice")) == (1, ["a"])
+
+
+class TestManyRecords:
+    async def test_errors_are_noted_together_whoever_they_are_of(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        transactions = 0
+        writing = Staging.writing
+
+        def counting(staging: Staging) -> Any:
+            nonlocal transactions
+            transactions += 1
+            return writing(staging)
+
+        monkeypatch.setattr(Staging, "writing", counting)
+        errors = [RecordError(place=f"record {n}", detail="No.", username=f"user {n}") for n in range(SLICE)]
+        await world.add_users("alice")
+        world.source.give("alice", page(lecture("alice", "a"), errors=errors))
+        run = await world.run(await world.job(), await world.account(), args={"users": ["alice"]})
+        assert (run.counts.record_errors, run.counts.users) == (SLICE, SLICE + 1)
+        assert transactions < 20
+        kept = await world.pool.fetchval("SELECT count(*) FROM sync_job_run_users WHERE incomplete")
+        assert kept == SLICE
+
+    async def test_a_long_page_is_stored_in_parts_that_do_not_hold_up_the_lease(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stored: list[int] = []
+        add = Staging.add
+
+        async def counting(staging: Staging, resource: str, records: Any, *args: Any) -> Any:
+            stored.append(len(records))
+            return await add(staging, resource, records, *args)
+
+        monkeypatch.setattr(Staging, "add", counting)
+        count = 2 * SLICE + 1
+        records = [lecture("alice", f"a{number}") for number in range(count)]
+        await world.add_users("alice")
+        world.source.give("alice", page(*records, lecture("alice", "a0", title="another")))
+        run = await world.run(await world.job(), await world.account(), args={"users": ["alice"]})
+        assert (run.counts.records, run.counts.record_errors, run.counts.created) == (count, 1, count)
+        assert stored == [SLICE, SLICE, 1]
+
+    async def test_others_have_their_turn_while_a_long_page_is_gone_through(self, world: World) -> None:
+        """Also where nothing is waited for."""
+        turns: list[int] = []
+
+        async def others() -> None:
+            while True:
+                turns.append(1)
+                await asyncio.sleep(0)
+
+        async def begin() -> None:
+            turns.clear()
+
+        async def end() -> None:
+            turns.append(-len(turns))
+
+        world.source.script("a", begin, page(*(thing(str(number)) for number in range(6 * SLICE))), end)
+        task = asyncio.create_task(others())
+        run = await world.run(await world.job({"resource": "a"}, args_schema={}), await world.account())
+        task.cancel()
+        assert run.counts.records == 6 * SLICE
+        assert -min(turns) >= 6
+
+
 class TestThrottling:
+    async def test_requests_that_are_told_the_same_tell_the_webhook_once(self, world: World) -> None:
+        """They hear of it one after the other; a rest that is much longer is another one."""
+        rests = {"alice": timedelta(minutes=5), "bob": timedelta(minutes=5, seconds=2)}
+        rests["carol"] = timedelta(minutes=10)
+        resting: set[str] = set()
+        told = asyncio.Event()
+
+        def script(request: ResourceRequest, _: Context) -> Iterator[Any]:
+            user = request.query["user"]
+            if user == "carol":
+                yield told.wait
+            if user not in resting:
+                resting.add(user)
+                yield Throttled("No.", NOW + rests[user])
+            yield page()
+
+        def hear() -> None:
+            told.set()
+            if len(world.hook.data("rate_limited")) == 2:
+                world.clock.set(NOW + timedelta(minutes=11))
+
+        world.source.scripts["timetable"] = script
+        world.hook.on["rate_limited"] = hear
+        run = await world.run(await world.job(), await world.account(), args={"users": list(rests)})
+        assert (run.state, resting) == ("done", set(rests))
+        assert [data["until"][11:16] for data in world.hook.data("rate_limited")] == ["08:05", "08:10"]
+
     async def test_a_throttled_request_is_made_again_when_the_source_wants(self, world: World) -> None:
         await world.add_users("alice")
         until = world.clock() + timedelta(minutes=10)
