@@ -111,9 +111,10 @@ async def change(
 ) -> IntegratedAccount:
     """Change an account by a merge patch (RFC 7396); credentials that it does not name stay.
 
-    Not where the account moves to another origin: whoever could send them there would come to know them. The
-    next run reads everything anew. Raises NotFound, Invalid, and Undecipherable where the credentials are
-    merged with those that an earlier key encrypted (``"credentials": null`` first forgets them).
+    Not where the account moves to another origin: whoever could send them there would come to know them. If
+    there was anything to change, the next run reads everything anew. Raises NotFound, Invalid, and
+    Undecipherable where the credentials are merged with those that an earlier key encrypted
+    (``"credentials": null`` first forgets them).
     """
     async with pool.acquire() as connection, connection.transaction():
         row = await connection.fetchrow(query("integrated_accounts.lock"), id)
@@ -128,7 +129,10 @@ async def change(
         stored: dict[str, str] = {}
         if not (isinstance(patch, dict) and patch.get("credentials", "") is None):
             stored = before["credentials"] = _unseal(vault, row)
-        form = _parse(merge_patch(before, patch))
+        after = merge_patch(before, patch)
+        form = _parse(after)
+        if after == before and "credentials" in before:
+            return _account(row)
         if form.integration_name != row["integration_name"]:
             raise refuse(
                 [Problem(field="integration_name", detail="It stays as it is: make another account.")]

@@ -105,7 +105,10 @@ async def change(
         row = await connection.fetchrow(query("sync_jobs.lock"), id)
         if row is None:
             raise not_found()
-        definition = parse_definition(merge_patch(msgspec.to_builtins(job_of(row).definition), patch))
+        before = job_of(row)
+        definition = parse_definition(merge_patch(msgspec.to_builtins(before.definition), patch))
+        if definition == before.definition:
+            return before
         check_definition(definition, integrations)
         row = await connection.fetchrow(query("sync_jobs.change"), id, *_columns(definition), now)
         assert row is not None

@@ -10,6 +10,7 @@ from app.database.types import Pool
 from app.sources.accounts import open_account
 from app.sources.secrets import open_vault
 from tests.api.conftest import Client
+from tests.clock import SettableClock
 from tests.sources.world import World
 
 PATH = "/api/v1/integrated-account"
@@ -109,6 +110,18 @@ async def test_they_do_not_move_to_another_server_unseen(
     assert answer.status_code == 422, answer.text
     assert [problem["field"] for problem in answer.json()["problems"]] == ["base_url"]
     assert (await client.get(f"{PATH}/{account['id']}")).json() == account
+
+
+@pytest.mark.parametrize(
+    "patch", [{}, {"environment_id": "production"}, {"credentials": {"token": "s3cret"}}]
+)
+async def test_what_is_so_already_is_no_change(
+    client: Client, account: dict[str, Any], clock: SettableClock, patch: dict[str, Any]
+) -> None:
+    """So that the next run need not read everything anew."""
+    clock.advance(minutes=1)
+    answer = await client.patch(f"{PATH}/{account['id']}", json=patch)
+    assert (answer.status_code, answer.json()) == (200, account)
 
 
 async def test_what_the_integration_needs_cannot_be_taken_out(

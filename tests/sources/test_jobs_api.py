@@ -169,8 +169,11 @@ class TestPatch:
         assert {name: changed[name] for name in unchanged} == {name: made[name] for name in unchanged}
         assert (await client.get(f"{PATH}/{made['id']}")).json() == changed
 
-    async def test_what_was_read_can_be_sent_back(self, client: Client) -> None:
+    async def test_what_was_read_can_be_sent_back_and_is_no_change(
+        self, client: Client, clock: SettableClock
+    ) -> None:
         made = await create(client, job())
+        clock.advance(minutes=1)
         assert (await client.patch(f"{PATH}/{made['id']}", json=made)).json() == made
 
     async def test_is_refused_as_a_whole_where_the_job_would_be_wrong(self, client: Client) -> None:
