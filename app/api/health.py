@@ -12,6 +12,8 @@ from app.api.dependencies import InjectedClock, InjectedPool
 from app.api.openapi import problems
 from app.database.migrate import SchemaError, check
 from app.database.queries import query
+from app.database.types import Connection
+from app.sources.runs import parse_counts
 
 __all__ = ["observing_handlers"]
 
@@ -84,8 +86,61 @@ async def metrics(pool: InjectedPool, clock: InjectedClock) -> Response[str]:
         for row in await connection.fetch(query("metrics.ledger")):
             ledger.labels(row["state"]).set(row["count"])
         unlinks.set(await connection.fetchval(query("metrics.unlinks")))
+        await _sync_jobs(connection, registry)
     text = (generate_latest(REGISTRY) + generate_latest(registry)).decode()
     return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+COUNTED = ("records", "record_errors", "read_errors", "users_applied", "users_kept", "users_refused")
+"""Of ``app.sources.runs.Counts``: what says whether a source is read as it should be."""
+
+
+async def _sync_jobs(connection: Connection, registry: CollectorRegistry) -> None:
+    """One series for each job and account that runs by the clock: administrators make those, a few each."""
+    open_runs = Gauge(
+        "rooster_sync_job_runs_open",
+        "Runs of sync jobs that have not ended, by state.",
+        ["state"],
+        registry=registry,
+    )
+    failing = Gauge(
+        "rooster_sync_job_triggers_failing",
+        "Cron triggers whose last time made no run.",
+        registry=registry,
+    )
+    which = ["sync_job", "integrated_account"]
+    succeeded = Gauge(
+        "rooster_sync_job_last_success_timestamp_seconds",
+        "When a run of what runs by the clock was last done; if none was, since when it does.",
+        which,
+        registry=registry,
+    )
+    took = Gauge(
+        "rooster_sync_job_last_run_seconds",
+        "How long the last run took, of what runs by the clock.",
+        which,
+        registry=registry,
+    )
+    counted = Gauge(
+        "rooster_sync_job_last_run_counts",
+        "What the last run has read, applied and failed at, of what runs by the clock.",
+        [*which, "counted"],
+        registry=registry,
+    )
+    for state in ("queued", "running"):
+        open_runs.labels(state).set(0)
+    for row in await connection.fetch(query("metrics.sync_job_runs")):
+        open_runs.labels(row["state"]).set(row["count"])
+    failing.set(await connection.fetchval(query("metrics.sync_job_triggers")))
+    for row in await connection.fetch(query("metrics.sync_jobs")):
+        pair = str(row["sync_job_id"]), str(row["integrated_account_id"])
+        succeeded.labels(*pair).set(row["succeeded_at"].timestamp())
+        if row["took"] is None:  # it has not run yet
+            continue
+        took.labels(*pair).set(row["took"].total_seconds())
+        counts = parse_counts(row["counts"])
+        for name in COUNTED:
+            counted.labels(*pair, name).set(getattr(counts, name))
 
 
 observing_handlers = [healthz, readyz, metrics]

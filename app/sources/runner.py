@@ -21,6 +21,7 @@ from app.sources.contract import Sources
 from app.sources.execution import TRANSIENT, Execution
 from app.sources.staging import ClaimedRun, claimed_run
 from app.sources.triggers import fire_due
+from app.sync.metrics import SYNC_JOB_RUNS
 
 __all__ = ["SourceRunner"]
 
@@ -149,6 +150,7 @@ class SourceRunner:
                 UNREADABLE,
                 False,
             )
+            SYNC_JOB_RUNS.labels("failed").inc()
         # Its runs are begun at the next look: they ring the bell.
         fired = await fire_due(self._pool, self._clock)
         if time.monotonic() >= self._prune_at:
@@ -201,10 +203,12 @@ class SourceRunner:
         execution = Execution(
             self._pool, run, self._sources, self._config, self._clock, lambda: running.cancelled
         )
+        state = "given_back"
         try:
             state = await execution()
             log.info("sync_job_run_ended", run=str(run.id), state=state)
         finally:
+            SYNC_JOB_RUNS.labels("lost" if running.lost else state).inc()
             self._running.pop(run.id, None)
             self._bell.set()
 

@@ -22,3 +22,39 @@ WHERE oid = 'ledger'::regclass;
 -- name: unlinks
 -- Unlinkings that are not done yet.
 SELECT count(*) FROM unlinks WHERE done_at IS NULL;
+
+-- name: sync_job_runs
+-- Runs of sync jobs that have not ended, by state.
+SELECT state, count(*) AS count FROM sync_job_runs WHERE state IN ('queued', 'running') GROUP BY state;
+
+-- name: sync_job_triggers
+-- Cron triggers whose last time made no run.
+SELECT count(*) FROM sync_job_cron_triggers WHERE enabled AND last_problem IS NOT NULL;
+
+-- name: sync_jobs
+-- Each job and account that runs by the clock: when a run was last done (the time by which the clock was set, where none
+-- was), and what the last run that was not cancelled has counted, and how long it took.
+WITH scheduled AS (
+    SELECT sync_job_id, integrated_account_id, min(created_at) AS since
+    FROM sync_job_cron_triggers
+    WHERE enabled
+    GROUP BY sync_job_id, integrated_account_id
+)
+
+SELECT
+    s.sync_job_id, s.integrated_account_id, coalesce(good.finished_at, s.since) AS succeeded_at,
+    latest.counts, latest.finished_at - latest.started_at AS took
+FROM scheduled AS s
+LEFT JOIN LATERAL (
+    SELECT r.finished_at FROM sync_job_runs AS r
+    WHERE r.sync_job_id = s.sync_job_id AND r.integrated_account_id = s.integrated_account_id AND r.state = 'done'
+    ORDER BY r.number DESC
+    LIMIT 1
+) AS good ON true
+LEFT JOIN LATERAL (
+    SELECT r.counts, r.started_at, r.finished_at FROM sync_job_runs AS r
+    WHERE r.sync_job_id = s.sync_job_id AND r.integrated_account_id = s.integrated_account_id
+        AND r.state IN ('done', 'failed')
+    ORDER BY r.number DESC
+    LIMIT 1
+) AS latest ON true;
