@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -13,6 +14,7 @@ from app.database.connect import open_database
 from app.database.migrate import check, migrations
 from app.database.queries import query
 from app.errors import RoosterError
+from app.sources.secrets import KEY_FILE, Undecipherable, find_vault
 from providers.contract import Adapter, Gone, ProviderError, Refused, Throttled
 
 __all__ = ["TYPES", "Finding", "examine"]
@@ -39,8 +41,10 @@ async def examine(config: Config, mailboxes: Mapping[str, str], clock: Clock) ->
     is provisioned already is tried.
     """
     yield _instance(config)
-    database, known = await _database(config)
+    database, known, credentials = await _database(config)
     yield database
+    if credentials or config.sources.encryption_key is not None:
+        yield _sources(config, credentials)
     configured = [type_ for type_ in TYPES if getattr(config.providers, type_) is not None]
     if not configured:
         yield Finding("providers", False, f"none is configured: add [providers.{'|'.join(TYPES)}]")
@@ -60,8 +64,8 @@ def _instance(config: Config) -> Finding:
         return Finding("instance", False, error.message)
 
 
-async def _database(config: Config) -> tuple[Finding, dict[str, str]]:
-    """The finding, and by type the address of a mailbox that is in use."""
+async def _database(config: Config) -> tuple[Finding, dict[str, str], dict[UUID, bytes]]:
+    """The finding; by type the address of a mailbox that is in use; credentials of sources, encrypted."""
     try:
         async with open_database(config, max_size=1) as pool, pool.acquire() as connection:
             await check(connection)
@@ -69,11 +73,40 @@ async def _database(config: Config) -> tuple[Finding, dict[str, str]]:
             known = {
                 type_: await connection.fetchval(query("doctor.known_mailbox"), type_) for type_ in TYPES
             }
+            rows = await connection.fetch(query("doctor.credentials"))
     except RoosterError as error:
-        return Finding("database", False, error.message), {}
+        return Finding("database", False, error.message), {}, {}
     where = "as configured" if config.database.url else f"embedded, in {config.data_path}"
     detail = f"PostgreSQL {server} ({where}), schema {migrations()[-1].version}"
-    return Finding("database", True, detail), {type_: address for type_, address in known.items() if address}
+    addresses = {type_: address for type_, address in known.items() if address}
+    return Finding("database", True, detail), addresses, {row["id"]: row["credentials"] for row in rows}
+
+
+def _sources(config: Config, credentials: Mapping[UUID, bytes]) -> Finding:
+    """Whether the key of sources reads what was encrypted: all of it, since keys may have been mixed."""
+    try:
+        vault = find_vault(config)
+    except RoosterError as error:
+        return Finding("sources", False, error.message)
+    if vault is None:
+        return Finding(
+            "sources",
+            False,
+            f"the key of {len(credentials)} stored credentials is gone: put {KEY_FILE} back into"
+            f" {config.data_path}, or set the credentials of the integrated accounts anew",
+        )
+    unreadable = []
+    for account, stored in credentials.items():
+        try:
+            vault.decrypt(stored, account)
+        except Undecipherable as error:
+            unreadable.append(error.message)
+    if unreadable:
+        more = f" (and those of {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
+        return Finding("sources", False, unreadable[0] + more)
+    return Finding(
+        "sources", True, f"the encryption key fits; {len(credentials)} stored credentials are readable"
+    )
 
 
 async def _provider(config: Config, type_: str, address: str | None, clock: Clock) -> Finding:

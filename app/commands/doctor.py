@@ -17,7 +17,7 @@ from app.errors import RoosterError
     help=f"A mailbox to try access with; TYPE is {', '.join(TYPES)}. May be given for each type.",
 )
 def command(mailboxes: tuple[str, ...]) -> None:
-    """Check configuration, database, credentials and access to each configured provider.
+    """Check configuration, database, credentials and access to each configured provider, and the key of sources.
 
     One line each, with what to do about it; exit status 1 if anything is wrong. Nothing is written to a
     mailbox.

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from app.config import Config, ConfigError
 from app.errors import Conflict
 
-__all__ = ["Undecipherable", "Vault", "open_vault"]
+__all__ = ["KEY_FILE", "Undecipherable", "Vault", "find_vault", "open_vault"]
 
 KEY_FILE = "sources.key"
 KEY_BYTES = 32
@@ -54,6 +54,12 @@ class Vault:
                 f"The credentials of integrated account {owner} cannot be decrypted: they were encrypted with"
                 " another key. Give back the earlier [sources] encryption_key, or set the credentials anew.",
             ) from None
+
+
+def find_vault(config: Config) -> Vault | None:
+    """The vault with the key that there is; None where one would have to be made. Raises ConfigError."""
+    configured = config.sources.encryption_key is not None or config.database.url is not None
+    return open_vault(config) if configured or (config.data_path / KEY_FILE).exists() else None
 
 
 def open_vault(config: Config) -> Vault:

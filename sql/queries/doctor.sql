@@ -4,3 +4,7 @@ SELECT address FROM synchronizations
 WHERE type = $1 AND unlinked_at IS NULL AND last_resync IS NOT NULL
 ORDER BY last_resync DESC, id
 LIMIT 1;
+
+-- name: credentials
+-- The credentials of sources that are stored, encrypted.
+SELECT id, credentials FROM integrated_accounts WHERE credentials <> '' ORDER BY number;

@@ -1,9 +1,11 @@
 """rooster doctor: a line for each thing that can be wrong, and what to do about it."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
@@ -15,6 +17,8 @@ from app.commands import rooster
 from app.config import Config, DatabaseSettings, Providers, SyncSettings
 from app.database.types import Pool
 from app.doctor import Finding, examine
+from app.sources.secrets import Vault
+from app.sources.settings import SourceSettings
 from providers.contract import Adapter, Outcome, Refused, Throttled
 from providers.settings import EwsSettings
 from tests.clock import SettableClock
@@ -138,6 +142,78 @@ async def test_a_schema_that_is_too_old_is_wrong(config: Config, adapter: FakeAd
     finding = (await examined(config))["database"]
     assert not finding.ok
     assert "rooster migrate" in finding.detail
+
+
+class TestSources:
+    """The key that credentials of sources are encrypted with."""
+
+    KEY = bytes(range(32))
+
+    @pytest.fixture
+    async def accounts(self, pool: Pool) -> list[UUID]:
+        """Two with credentials, and one without."""
+        ids = [uuid4() for _ in range(3)]
+        vault = Vault(self.KEY)
+        stored = [vault.encrypt(b"hunter2", ids[0]), vault.encrypt(b"hunter2", ids[1]), b""]
+        await pool.executemany(
+            "INSERT INTO integrated_accounts"
+            " (id, integration_name, base_url, credentials, settings, created_at, updated_at)"
+            " VALUES ($1, 'http-json', 'https://source.example', $2, '{}', now(), now())",
+            list(zip(ids, stored, strict=True)),
+        )
+        return ids
+
+    def keyed(self, config: Config, key: bytes) -> Config:
+        sources = SourceSettings(encryption_key=b64encode(key).decode())
+        return msgspec.structs.replace(config, sources=sources)
+
+    async def test_the_right_one(self, config: Config, adapter: FakeAdapter, accounts: list[UUID]) -> None:
+        finding = (await examined(self.keyed(config, self.KEY)))["sources"]
+        assert (finding.ok, "2 stored credentials" in finding.detail) == (True, True)
+
+    async def test_another_one(
+        self, config: Config, adapter: FakeAdapter, accounts: list[UUID], pool: Pool
+    ) -> None:
+        other = bytes(32)
+        finding = (await examined(self.keyed(config, other)))["sources"]
+        assert not finding.ok
+        assert str(accounts[0]) in finding.detail
+        assert "earlier [sources] encryption_key" in finding.detail
+        assert finding.detail.endswith("(and those of 1 more)")
+        # Of two machines, one had another key.
+        stored = Vault(other).encrypt(b"hunter2", accounts[1])
+        await pool.execute(
+            "UPDATE integrated_accounts SET credentials = $2 WHERE id = $1", accounts[1], stored
+        )
+        finding = (await examined(self.keyed(config, self.KEY)))["sources"]
+        assert not finding.ok
+        assert str(accounts[1]) in finding.detail
+        assert "hunter2" not in finding.detail
+
+    async def test_none(self, config: Config, adapter: FakeAdapter, accounts: list[UUID]) -> None:
+        finding = (await examined(config))["sources"]
+        assert not finding.ok
+        assert "sources.encryption_key is missing" in finding.detail
+
+    async def test_one_whose_file_is_gone_and_no_other_one_is_made(
+        self, accounts: list[UUID], pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        @asynccontextmanager
+        async def embedded(*_: object, **__: object) -> AsyncIterator[Pool]:
+            yield pool
+
+        monkeypatch.setattr(doctor, "open_database", embedded)
+        finding = (await examined(Config(instance="uni.example", data_dir=str(tmp_path))))["sources"]
+        assert not finding.ok
+        assert "put sources.key back" in finding.detail
+        assert list(tmp_path.iterdir()) == []
+
+    async def test_one_that_is_none_is_found_before_there_are_accounts(
+        self, config: Config, adapter: FakeAdapter
+    ) -> None:
+        finding = (await examined(self.keyed(config, b"short")))["sources"]
+        assert not finding.ok
+        assert "expected 32 bytes in base64" in finding.detail
 
 
 async def test_a_provider_that_is_not_configured_cannot_be_tried(
