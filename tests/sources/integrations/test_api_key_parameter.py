@@ -1,14 +1,17 @@
 """A key that the source wants in the query: it is sent to the source, and to be found nowhere else."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from app.sources.contract import Page, ReadFailed
-from app.sources.integrations.http_json import HttpJson
+from app.config import Config
+from app.sources.contract import Integration, Page, ReadFailed
+from app.sources.integrations import INTEGRATIONS, open_sources
+from app.sources.settings import SourceSettings
+from tests.clock import SettableClock
 from tests.sources.integrations.reading import Reading, account
 from tests.sources.web import Web, json, redirect, serving
 
@@ -20,11 +23,18 @@ Read = Callable[..., Any]
 
 
 @pytest.fixture
-def read(server: Web, run: Reading) -> Read:
+async def integration(clock: SettableClock) -> AsyncIterator[Integration]:
+    settings = SourceSettings(allowed_networks=("127.0.0.1/32",), requests_per_second=1_000)
+    async with open_sources(Config(sources=settings), clock) as sources:
+        yield sources.integrations["http-json"]
+
+
+@pytest.fixture
+def read(server: Web, run: Reading, integration: Integration) -> Read:
     async def reading(pagination: Any = None, **query: Any) -> list[Page]:
         settings = SETTINGS | {"resources": {"rooms": ROOMS | {"pagination": pagination or {}}}}
         connection = account(f"{server.url}/api", settings, api_key=KEY)
-        return await run.pages(HttpJson(run.client, max_pages=20), connection, "rooms", "list", None, **query)
+        return await run.pages(integration, connection, "rooms", "list", None, **query)
 
     return reading
 
@@ -86,7 +96,6 @@ async def test_it_is_not_sent_to_another_server_by_a_next_link(server: Web, read
 @pytest.mark.parametrize(
     "answer",
     [
-        lambda _: json({}, 500),
         lambda _: json({}, 404),
         lambda _: web.Response(text="<html>"),
         lambda _: redirect("ftp://elsewhere?apikey=s3cret"),
@@ -108,7 +117,7 @@ async def test_no_record_and_no_place_shows_it(server: Web, read: Read, run: Rea
     assert "s3cret" not in repr(await read()) + repr(run.memory)
 
 
-def test_its_name_is_one_that_a_parameter_can_have(run: Reading) -> None:
+def test_its_name_is_one_that_a_parameter_can_have() -> None:
     settings = {"resources": {}, "api_key_parameter": "a&b=c"}
-    [problem] = HttpJson(run.client, 1).check_account(account("https://x", settings, api_key=KEY))
+    [problem] = INTEGRATIONS["http-json"].check_account(account("https://x", settings, api_key=KEY))
     assert problem.field == "settings.api_key_parameter"
