@@ -31,8 +31,10 @@ from app.database.migrate import migrate
 from app.database.types import Pool
 from tests.clock import SettableClock
 from tests.introspection import know, learn
+from tests.keys import trust_private_keys
 
 pytest.register_assert_rewrite("tests.sync.machine")
+trust_private_keys()
 
 LOOPBACK = ["127.0.0.1", "::1", "localhost"]
 UNIT = Path(__file__).parent / "unit"

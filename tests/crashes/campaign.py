@@ -27,7 +27,7 @@ from app.database.types import Pool
 from providers.contract import Adapter
 from tests.contract.harness import Control
 from tests.crashes.compare import Verdict, compare
-from tests.crashes.people import People
+from tests.crashes.people import PEOPLE, People
 from tests.crashes.steps import Passed, Sentence, read_log
 from tests.crashes.worker import Job, configuration, start_worker
 from tests.introspection import Types, learn
@@ -243,7 +243,7 @@ class Campaign:
             operations = (await response.json())["operations"].get(self.result.type, {})
         return sum(operations.get(name, 0) for name in ("create", "update", "delete"))
 
-    def people(self, name: str, random: Random, size: int = 3) -> People:
+    def people(self, name: str, random: Random, size: int = PEOPLE) -> People:
         """A few people with mailboxes of their own."""
         config = configuration(self._config, self.result.type)
         return People(name, self.pool, self._adapter, self.control, config, self._clock, random, size)

@@ -17,10 +17,11 @@ from app.timetables.store import replace
 from providers.contract import Adapter, Event
 from tests.contract.harness import Control
 
-__all__ = ["Link", "People"]
+__all__ = ["PEOPLE", "Link", "People"]
 
 MODES: tuple[Mode, ...] = ("UNLINK_ONLY", "DELETE_FUTURE_EVENTS", "DELETE_ALL_EVENTS", "CLEANUP")
-PEOPLE = 3
+PEOPLE = 2
+"""Enough for one's work to go on beside another's, and for two in one mailbox."""
 UIDS = 8
 ROOMS = ("Room 1", "Room 2", "Room 3")
 
@@ -65,7 +66,7 @@ class People:
         config: Config,
         clock: Clock,
         random: Random,
-        size: int = PEOPLE,
+        size: int,
     ) -> None:
         self.users = [f"{name}-{number}" for number in range(size)]
         self.addresses = [f"{user}@uni.example" for user in self.users]

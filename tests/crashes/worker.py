@@ -29,6 +29,7 @@ from app.sync.worker import Worker
 from tests.crashes.probes import SteppedAdapter, query_names, step_requests, stepped_connection
 from tests.crashes.steps import Sentence, Steps
 from tests.introspection import Types, know
+from tests.keys import trust_private_keys
 
 __all__ = ["Job", "configuration", "start_worker"]
 
@@ -72,7 +73,9 @@ def configuration(file: Path, type: str, lease_seconds: int = 60) -> Config:
     )
 
 
-query_names()  # read once, for all children
+# Once, for all children.
+query_names()
+trust_private_keys()
 
 
 def start_worker(job: Job) -> ForkServerProcess:
