@@ -1,8 +1,8 @@
 """Private keys, loaded without OpenSSL's test of their primes.
 
 That takes 40 ms of CPU for an RSA key of 2048 bits, each time that an adapter connects: minutes in all tests
-together. Nothing is lost: the sandbox has made the keys a moment before, by the same OpenSSL. Commands that the
-tests start as processes of their own load keys as they always do.
+together. Nothing is lost: the sandbox has made the keys a moment before, by the same OpenSSL. Commands that
+the tests start as processes of their own load keys as they always do.
 """
 
 from functools import partial
