@@ -9,6 +9,7 @@ from aiohttp import web
 
 from app.config import Config
 from app.sources.contract import Integration, Page, ReadFailed
+from app.sources.fetch import Request
 from app.sources.integrations import INTEGRATIONS, open_sources
 from app.sources.settings import SourceSettings
 from tests.clock import SettableClock
@@ -110,6 +111,13 @@ async def test_no_error_and_no_log_shows_it(
         await read()
     logged = [record.getMessage() for record in caplog.records if record.name != "aiohttp.access"]
     assert "s3cret" not in " ".join([failed.value.message, *logged])
+
+
+async def test_no_address_of_an_answer_shows_it(server: Web, run: Reading) -> None:
+    """Neither its own nor that of the next page, although the source repeats it there."""
+    server.answer = lambda _: rooms(1, Link='</rooms?apikey=s3cret%2F%2B%20%26%3D&page=2>; rel="next"')
+    answer = await run.fetcher.fetch(Request(url=f"{server.url}/rooms?x=1", parameters={"apikey": KEY}))
+    assert (answer.url, answer.next_url) == (f"{server.url}/rooms?x=1", f"{server.url}/rooms?page=2")
 
 
 async def test_no_record_and_no_place_shows_it(server: Web, read: Read, run: Reading) -> None:
