@@ -17,10 +17,10 @@ from app.errors import RoosterError
     help=f"A mailbox to try access with; TYPE is {', '.join(TYPES)}. May be given for each type.",
 )
 def command(mailboxes: tuple[str, ...]) -> None:
-    """Check configuration, database, credentials and access to each configured provider, and the key of sources.
+    """Check configuration, database, credentials and access to each configured provider.
 
-    One line each, with what to do about it; exit status 1 if anything is wrong. Nothing is written to a
-    mailbox.
+    Where there are sources, their encryption key as well. One line each, with what to do about it; exit
+    status 1 if anything is wrong. Nothing is written to a mailbox.
     """
     addresses = dict(_parse(mailbox) for mailbox in mailboxes)
     if not run(_examine(addresses)):

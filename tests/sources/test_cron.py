@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.sources.cron import check_schedule, next_time
+from app.sources.cron import UnknownZone, check_schedule, next_time
 
 ZONE = "Europe/Amsterdam"
 """Summer time skips 02:00 to 03:00 on 28 March 2027; 02:00 to 03:00 came twice on 25 October 2026."""
@@ -71,3 +71,9 @@ def test_what_is_no_expression(cron_expression: str) -> None:
 def test_what_is_no_zone(time_zone: str) -> None:
     [problem] = check_schedule("0 0 * * *", time_zone, datetime(2026, 9, 1, tzinfo=UTC))
     assert problem.field == "time_zone"
+
+
+@pytest.mark.parametrize("time_zone", ["", "Mars/Olympus", "Europe", "../etc/passwd"])
+def test_a_zone_that_the_machine_does_not_hold(time_zone: str) -> None:
+    with pytest.raises(UnknownZone):
+        next_time("0 0 * * *", time_zone, datetime(2026, 9, 1, tzinfo=UTC))

@@ -157,9 +157,10 @@ class TestFiring:
         self, client: Client, ids: dict[str, str], world: World
     ) -> None:
         await create(client, ids)
+        await create(client, ids, ignore_previous_run=True)
         world.clock.advance(days=1)
         fired = await asyncio.gather(*(fire_due(world.pool, world.clock) for _ in range(6)))
-        assert (sum(fired), len(await all_runs(world))) == (1, 1)
+        assert (sum(fired), [run.ignore_previous_run for run in await all_runs(world)]) == (1, [True])
 
     async def test_arguments_that_the_job_does_not_take_any_more_are_said(
         self, client: Client, ids: dict[str, str], world: World
@@ -232,13 +233,21 @@ class TestWaiting:
         [run] = await all_runs(world)
         assert run.ignore_previous_run
 
+    async def test_one_that_somebody_holds_just_now_is_looked_for_once_a_second(
+        self, client: Client, ids: dict[str, str], world: World
+    ) -> None:
+        await create(client, ids)
+        world.clock.advance(days=1)
+        assert await world.runner()._seconds() == 1
+
     async def test_it_waits_also_for_a_run_that_somebody_asks_for_in_the_same_moment(
         self, client: Client, ids: dict[str, str], world: World
     ) -> None:
         made = await create(client, ids)
         world.clock.advance(days=1)
         async with world.pool.acquire() as connection, connection.transaction():
-            form = RunForm(**{name: UUID(id) for name, id in ids.items()}, args={"users": []})
+            job_id, account_id = map(UUID, ids.values())
+            form = RunForm(sync_job_id=job_id, integrated_account_id=account_id, args={"users": []})
             job = await jobs.find(connection, form.sync_job_id)
             assert await runs.insert(connection, form, job, form.args, world.clock())
             firing = asyncio.create_task(fire_due(world.pool, world.clock))
