@@ -57,6 +57,8 @@ class SourceSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
     max_redirects: Annotated[int, msgspec.Meta(ge=0, le=20)] = 5
     max_pages: Count = 10_000
     """Of one resource that is answered in pages."""
+    max_records: Count = 100_000
+    """Of one request, in all its pages; one that gives more has failed. A timetable has ``max_events``."""
     max_wait_seconds: Seconds = 900
     """How long a source may ask us to wait; one that asks for more has failed."""
     max_run_seconds: Seconds = 43_200

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-__all__ = ["SLICE", "slices", "unhurried"]
+__all__ = ["SLICE", "TURN", "slices", "unhurried"]
 
 Item = TypeVar("Item")
 

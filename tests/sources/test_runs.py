@@ -263,9 +263,12 @@ class TestErrors:
         error = RecordError(place="record\x00 \ud800", detail="No\x00 start.", username="a\x00b")
         strange = lecture("alice", "strange")
         other = msgspec.structs.replace(strange, data={"half": "\ud800"})
-        world.source.give("alice", page(other, thing("\x00"), errors=[error]))
+        deep: Json = {}
+        for _ in range(10_000):
+            deep = {"deeper": deep}
+        world.source.give("alice", page(other, thing("\x00"), thing("deep", deeper=deep), errors=[error]))
         run = await world.run(await world.job(), await world.account(), args={"users": ["alice"]})
-        assert (run.state, run.counts.record_errors) == ("done", 3)
+        assert (run.state, run.counts.record_errors) == ("done", 4)
 
     async def test_what_only_the_database_could_not_store_as_jsonb_is_stored(self, world: World) -> None:
         strange = msgspec.structs.replace(lecture("alice", "a"), data={"zero": "a\x00b"})

@@ -6,7 +6,7 @@ nothing:
 
 - ``Client.get`` asks: safely, at the configured pace, patient where the source says when to come back, and
   with another try where that helps. What it raises stands for "not read", and may pass through;
-- ``Pages`` follows pages, and notices circles;
+- ``Pages`` follows pages, and notices circles, and more records than anybody can want;
 - ``to_event`` makes an event of a dictionary as in CONTRACT §5, or says in a sentence why it cannot.
 
 What it must not do: end as if all were read when something was not. An answer that is not what it should be
@@ -33,9 +33,9 @@ __all__ = ["INTEGRATIONS", "open_sources"]
 
 
 def _integrations(client: Client, settings: SourceSettings) -> Iterable[Integration]:
-    yield MyTimetable(client, settings.max_pages)
+    yield MyTimetable(client, settings.max_pages, settings.max_records)
     yield ICalendar(client)
-    yield HttpJson(client, settings.max_pages)
+    yield HttpJson(client, settings.max_pages, settings.max_records)
 
 
 def _by_name(fetcher: Fetcher, settings: SourceSettings, clock: Clock) -> dict[str, Integration]:

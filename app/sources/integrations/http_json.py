@@ -50,7 +50,8 @@ from app.sources.integrations.checks import (
 from app.sources.integrations.declared import ID, HttpJsonSettings, Resource, document, find, text_of
 from app.sources.integrations.listing import Listing
 from app.sources.integrations.mapping import Unmappable, reader, to_event
-from app.sources.integrations.paging import with_query
+from app.sources.integrations.paging import Pages, with_query
+from app.sources.slices import unhurried
 from app.timetables.document import Reader
 
 __all__ = ["HttpJson"]
@@ -66,9 +67,10 @@ class HttpJson(Integration):
 
     name = "http-json"
 
-    def __init__(self, client: Client, max_pages: int) -> None:
+    def __init__(self, client: Client, max_pages: int, max_records: int) -> None:
         self._client = client
         self._max_pages = max_pages
+        self._max_records = max_records
 
     def check_account(self, account: Account) -> Sequence[Problem]:
         known = check_credentials(account, optional=["token", "user", "password", "api_key"])
@@ -97,7 +99,9 @@ class HttpJson(Integration):
                 credentials[settings.api_key_header] = api_key
             else:
                 parameters[settings.api_key_parameter] = api_key
-        listing = Listing(resource, request.method, _address(request, resource, account), self._max_pages)
+        first_url = _address(request, resource, account)
+        pages = Pages(first_url, self._max_pages, self._max_records)
+        listing = Listing(resource, request.method, first_url, pages)
         while listing.url is not None:
             answer = await self._client.get(
                 Request(
@@ -109,7 +113,7 @@ class HttpJson(Integration):
                 context,
             )
             found = listing.take(answer)
-            yield _page(found, listing.number, resource, request, events)
+            yield await _page(found, listing.number, resource, request, events)
 
 
 def _resource(request: ResourceRequest, account: Account) -> tuple[HttpJsonSettings, Resource]:
@@ -135,11 +139,11 @@ def _address(request: ResourceRequest, resource: Resource, account: Account) -> 
     return with_query(str(URL(account.base_url.rstrip("/") + path)), query)
 
 
-def _page(
+async def _page(
     found: Sequence[Json], number: int, resource: Resource, request: ResourceRequest, events: Reader
 ) -> Page:
     records, errors = [], []
-    for position, data in enumerate(found, 1):
+    async for position, data in unhurried(enumerate(found, 1)):
         place = f"page {number}, record {position}"
         username = None
         try:

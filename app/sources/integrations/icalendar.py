@@ -114,6 +114,8 @@ class ICalendar(Integration):
             await context.remember(key, known)
             yield Page(unchanged=True)
             return
+        if answer.next_url is not None:
+            raise ReadFailed("The source has a further page (Link): a feed has to be one calendar.")
         reader = CalendarReader(context.timetables, zone)
         try:
             events, problems = await asyncio.to_thread(reader.readable, answer.body, context.now)

@@ -1,7 +1,7 @@
 """A list of ``http-json`` being read, page by page, as its resource declares."""
 
 from app.sources.client import decode_json
-from app.sources.contract import Json, ReadFailed
+from app.sources.contract import Json, ListChanged, ReadFailed
 from app.sources.fetch import Answer
 from app.sources.integrations.declared import Resource, find
 from app.sources.integrations.paging import Pages, with_query
@@ -12,7 +12,7 @@ __all__ = ["Listing"]
 class Listing:
     """The pages of one request. An end that comes too soon is a failure, never a shorter list."""
 
-    def __init__(self, resource: Resource, method: str, first_url: str, max_pages: int) -> None:
+    def __init__(self, resource: Resource, method: str, first_url: str, pages: Pages) -> None:
         self.url: str | None = first_url
         """Of the page to ask for; None at the end."""
         self.number = 0
@@ -20,9 +20,11 @@ class Listing:
         self._resource = resource
         self._method = method
         self._first_url = first_url
-        self._pages = Pages(first_url, max_pages)
+        self._pages = pages
         self._pages.ask(first_url)
         self._count = 0
+        self._said: int | None = None
+        """How many records there are, as the page before said."""
 
     def take(self, answer: Answer) -> list[Json]:
         """The records of the page, and on to the next. Raises ReadFailed for what is no such page."""
@@ -47,11 +49,16 @@ class Listing:
         return found
 
     def _next(self, answer: Answer, body: Json, *, at_end: bool) -> str | None:
-        total = self._total(body)
+        before, total = self._said, self._total(body)
+        self._said = total
+        if before is not None and total != before:
+            # What was on a page that is not read any more may have moved to one that was read already.
+            raise ListChanged(
+                f"The source said first that there are {before} records, and then {total}: what it lists"
+                " changed while it was read."
+            )
         url: str | None = None
         match self._resource.pagination.by:
-            case "none" if answer.next_url is not None:
-                raise ReadFailed("The source has a further page (Link): declare its pagination.")
             case "link":
                 url = self._pages.link(answer)
             case "cursor":
@@ -59,6 +66,11 @@ class Listing:
             case "page" if not at_end and (total is None or self._count < total):
                 # A short page is not taken for the last: it may have been cut off. The last is empty.
                 url = self._numbered()
+        if url is None and answer.next_url is not None:
+            raise ReadFailed(
+                "The source has a further page (Link) to which the declared pagination does not lead:"
+                " correct the resource's pagination."
+            )
         if url is None and total is not None and self._count != total:
             raise ReadFailed(f"The source says that there are {total} records, and gave {self._count}.")
         return url

@@ -45,6 +45,7 @@ from app.sources.integrations.mapping import (
     to_event,
 )
 from app.sources.integrations.paging import Pages, with_query
+from app.sources.slices import unhurried
 from app.timetables.document import Reader
 
 __all__ = ["MyTimetable"]
@@ -62,9 +63,10 @@ class MyTimetable(Integration):
 
     name = "mytimetable"
 
-    def __init__(self, client: Client, max_pages: int) -> None:
+    def __init__(self, client: Client, max_pages: int, max_records: int) -> None:
         self._client = client
         self._max_pages = max_pages
+        self._max_records = max_records
 
     def check_account(self, account: Account) -> Sequence[Problem]:
         return [*check_settings(account, ZoneSettings), *check_credentials(account, required=["api_token"])]
@@ -87,7 +89,7 @@ class MyTimetable(Integration):
         events = reader(context, settings_of(account, ZoneSettings).zone)
         headers = {"apiToken": account.credentials["api_token"], "requestedAuth": username}
         first = with_query(account.base_url.rstrip("/") + PATH, _window(context) | dict(request.query))
-        pages = Pages(first, self._max_pages)
+        pages = Pages(first, self._max_pages, self._max_records)
         url: str | None = first
         while url is not None:
             pages.ask(url)
@@ -98,7 +100,7 @@ class MyTimetable(Integration):
             if not isinstance(elements, list):
                 raise ReadFailed("The source's answer is no list of timetable elements.")
             pages.got(elements)
-            yield _page(elements, pages.number, username, events)
+            yield await _page(elements, pages.number, username, events)
             url = pages.link(answer)
 
 
@@ -110,9 +112,9 @@ def _window(context: Context) -> dict[str, Json]:
     return {"startDate": int(start.timestamp() * 1000), "endDate": int(end.timestamp() * 1000)}
 
 
-def _page(elements: Sequence[Json], number: int, username: str, events: Reader) -> Page:
+async def _page(elements: Sequence[Json], number: int, username: str, events: Reader) -> Page:
     records, errors = [], []
-    for position, element in enumerate(elements, 1):
+    async for position, element in unhurried(enumerate(elements, 1)):
         place = f"page {number}, record {position}"
         try:
             if not isinstance(element, dict):

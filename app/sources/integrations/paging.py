@@ -15,19 +15,21 @@ __all__ = ["Pages", "with_query"]
 class Pages:
     """The pages of one request. Raises ReadFailed where they cannot come to a good end."""
 
-    def __init__(self, first_url: str, limit: int) -> None:
+    def __init__(self, first_url: str, max_pages: int, max_records: int) -> None:
         self.number = 0
         """Of the page that is read, from 1."""
         self._first_url = first_url
-        self._limit = limit
+        self._max_pages = max_pages
+        self._max_records = max_records
+        self._count = 0
         self._asked: set[str] = set()
         self._contents: set[bytes] = set()
 
     def ask(self, url: str) -> None:
         """A further page is asked for, at this URL."""
         self.number += 1
-        if self.number > self._limit:
-            raise ReadFailed(f"There are more than {self._limit} pages ([sources] max_pages).")
+        if self.number > self._max_pages:
+            raise ReadFailed(f"There are more than {self._max_pages} pages ([sources] max_pages).")
         if url in self._asked:
             raise ReadFailed("The source's pages go round in circles: one names an earlier one as the next.")
         self._asked.add(url)
@@ -36,6 +38,12 @@ class Pages:
         """The page holds these records; the same ones again mean that the source gives no other page."""
         if not records:
             return
+        self._count += len(records)
+        if self._count > self._max_records:
+            raise ReadFailed(
+                f"It gives more than {self._max_records} records ([sources] max_records). Ask for fewer at a"
+                " time, for example for each person or department."
+            )
         content = sha256(msgspec.json.encode(records)).digest()
         if content in self._contents:
             raise ReadFailed("The source gives the same page again and again.")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from app.sources.contract import Page, ReadFailed, ResourceRequest
+from app.sources.contract import ListChanged, Page, ReadFailed, ResourceRequest
 from app.sources.integrations.http_json import HttpJson
 from providers.contract import Event
 from tests.sources.integrations.reading import Reading, account, errors, records
@@ -37,11 +37,14 @@ def read(server: Web, run: Reading) -> Read:
         method: str = "list",
         credentials: dict[str, str] | None = None,
         settings: dict[str, Any] | None = None,
+        max_records: int = 100,
         **query: Any,
     ) -> list[Page]:
         declared = {"resources": {"it": resource}} | (settings or {})
         connection = account(f"{server.url}/api", declared, **credentials or {})
-        return await run.pages(HttpJson(run.client, max_pages=20), connection, "it", method, id, **query)
+        return await run.pages(
+            HttpJson(run.client, max_pages=20, max_records=max_records), connection, "it", method, id, **query
+        )
 
     return reading
 
@@ -109,7 +112,7 @@ async def test_an_object_in_the_query_is_not_asked_for(server: Web, read: Read) 
 async def test_a_resource_that_is_not_declared_has_failed(server: Web, run: Reading) -> None:
     connection = account(server.url, {"resources": {"lectures": LECTURES}})
     with pytest.raises(ReadFailed, match="lectures"):
-        await run.pages(HttpJson(run.client, 20), connection, "rooms", "list", None)
+        await run.pages(HttpJson(run.client, 20, 100), connection, "rooms", "list", None)
 
 
 # Mapping.
@@ -332,10 +335,14 @@ TOTAL = paged(by="page", parameter="p", total="total")
         (LECTURES | {"error": "errors"}, [data(errors=["partial result"])]),
         (LECTURES, [web.Response(text='{"data": [{"key": "a", "na')]),
         (LECTURES, [web.Response(text="")]),
+        (LECTURES, [web.Response(text=f'{{"data": {"[" * 10_000}{"]" * 10_000}}}')]),
         (CURSOR, [data(lecture("a"), next="x"), json({"error": "cursor expired"})]),
         (CURSOR, [data(lecture("a"), next="x"), data(lecture("b"), next="x")]),
         (CURSOR, [data(lecture("a"), next="x"), data(lecture("a"), next="y")]),
         (CURSOR, [data(lecture("a"), next={"x": 1})]),
+        (CURSOR, [json({"data": [lecture("a")], "paging": {"next": "x"}}, Link="<?after=x>; rel=next")]),
+        (NUMBERED, [data(lecture("a")), json({"data": []}, Link="<?p=3>; rel=next")]),
+        (TOTAL, [json({"data": [lecture("a")], "total": 1}, Link="<?p=2>; rel=next")]),
         (CURSOR, [data(lecture("a"), next=True)]),
         (NUMBERED, [data(lecture("a")), data(lecture("a"))]),
         (NUMBERED, [data(lecture("a")), json({}, 404)]),
@@ -348,7 +355,9 @@ TOTAL = paged(by="page", parameter="p", total="total")
         (TOTAL, [data(lecture("a"), total=True)]),
         (paged(by="none", total="total"), [data(lecture("a"), total=2)]),
     ],
-    ids=lambda value: None if isinstance(value, dict) else " | ".join(a.text or "nothing" for a in value),
+    ids=lambda value: (
+        None if isinstance(value, dict) else " | ".join(a.text[:80] or "nothing" for a in value)
+    ),
 )
 async def test_a_read_that_is_less_than_it_should_be_has_failed(
     server: Web, read: Read, resource: dict[str, Any], answers: list[web.Response]
@@ -356,6 +365,40 @@ async def test_a_read_that_is_less_than_it_should_be_has_failed(
     server.script = list(answers)
     await failed(read, resource, credentials={"token": "SECRET"})
     assert len(server.requests) == len(answers)
+
+
+@pytest.mark.parametrize("by", ["page", "cursor", "link"])
+@pytest.mark.parametrize("second", [1, 3])
+async def test_a_list_that_changes_between_two_pages_is_told_apart_from_one_that_is_cut_off(
+    server: Web, read: Read, by: str, second: int
+) -> None:
+    """A record that moved to an earlier page meanwhile is on none of those that are read."""
+    resource = paged(by=by, total="total", **({} if by == "link" else {"parameter": "p"}))
+    server.script = [
+        json(
+            {"data": [lecture("a")], "total": 2, "next": 2},
+            **({"Link": "<?p=2>; rel=next"} if by == "link" else {}),
+        ),
+        data(lecture("b"), total=second),
+    ]
+    with pytest.raises(ListChanged, match=f"2 records, and then {second}"):
+        await read(resource)
+
+
+@pytest.mark.parametrize("pages", [[4], [2, 2]])
+async def test_a_request_that_gives_more_records_than_anybody_can_want_has_failed(
+    server: Web, read: Read, pages: list[int]
+) -> None:
+    """Whatever they are: nothing of them is looked at."""
+    for number, size in enumerate(pages):
+        server.script.append(data(*({"n": f"{number}.{each}"} for each in range(size)), next=number + 1))
+    assert "max_records" in await failed(read, CURSOR, max_records=3)
+    assert len(server.requests) == len(pages)
+
+
+async def test_as_many_records_as_are_allowed_are_read(server: Web, read: Read) -> None:
+    server.script = [data(lecture("a"), lecture("b"), next=1), data(lecture("c"), next=None)]
+    assert len(records(await read(CURSOR, max_records=3))) == 3
 
 
 @pytest.mark.parametrize("resource", [LINKED, paged(by="cursor")])
@@ -396,7 +439,7 @@ async def test_pages_that_do_not_end_are_given_up(server: Web, read: Read) -> No
 def test_a_declaration_that_makes_no_sense_is_refused(
     run: Reading, resource: dict[str, Any], what: str
 ) -> None:
-    integration = HttpJson(run.client, 1)
+    integration = HttpJson(run.client, 1, 100)
     (problem,) = integration.check_account(account("http://x", {"resources": {"it": resource}}))
     assert problem.field is not None
     assert problem.field.startswith("settings")
@@ -404,7 +447,7 @@ def test_a_declaration_that_makes_no_sense_is_refused(
 
 
 def test_an_account_is_checked_without_asking_the_source(run: Reading) -> None:
-    integration = HttpJson(run.client, 1)
+    integration = HttpJson(run.client, 1, 100)
     assert (
         list(integration.check_account(account("http://x", {"resources": {"it": PEOPLE}}, token="t"))) == []
     )
@@ -413,7 +456,7 @@ def test_an_account_is_checked_without_asking_the_source(run: Reading) -> None:
 
 
 def test_a_resource_is_checked(run: Reading) -> None:
-    integration = HttpJson(run.client, 1)
+    integration = HttpJson(run.client, 1, 100)
     assert [list(integration.check_resource("it", method, {})) for method in ("list", "get")] == [[], []]
     assert [problem.field for problem in integration.check_resource("it", "delete", {})] == ["method"]
 
@@ -427,4 +470,4 @@ def test_it_reads_the_whole_timetable_of_the_user_whom_the_id_names(
 ) -> None:
     request = ResourceRequest(resource="it", method="list", id=id)
     connection = account("http://x", {"resources": {"it": resource}})
-    assert HttpJson(run.client, 1).users(request, connection) == users
+    assert HttpJson(run.client, 1, 100).users(request, connection) == users

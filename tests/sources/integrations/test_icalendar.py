@@ -210,8 +210,9 @@ async def test_a_series_of_which_a_part_cannot_be_read_is_left_out_as_a_whole(
         web.Response(text='{"error": "no such feed"}'),
         web.Response(text=f"BEGIN:VCALENDAR\r\n{LECTURE}"),
         web.Response(body=b"BEGIN:VCALENDAR\r\n\xff\r\nEND:VCALENDAR\r\n"),
+        calendar(LECTURE, Link='<?page=2>; rel="next"'),
     ],
-    ids=["nothing", "a page", "an error", "cut off", "not UTF-8"],
+    ids=["nothing", "a page", "an error", "cut off", "not UTF-8", "one page of several"],
 )
 async def test_an_answer_that_is_no_whole_calendar_has_failed_and_is_not_empty(
     server: Web, read: Read, run: Reading, answer: web.Response

@@ -43,7 +43,7 @@ Read = Callable[..., Any]
 @pytest.fixture
 def read(server: Web, run: Reading) -> Read:
     async def reading(id: Any = "ada", settings: dict[str, Any] | None = None, **query: Any) -> list[Page]:
-        integration = MyTimetable(run.client, max_pages=20)
+        integration = MyTimetable(run.client, max_pages=20, max_records=100)
         connection = account(server.url, settings, api_token="SECRET")
         return await run.pages(integration, connection, "timetable", "list", id, **query)
 
@@ -216,6 +216,7 @@ async def test_pages_are_followed_by_the_link_header(server: Web, read: Read) ->
         web.Response(text='[{"id": "a", "startDate": 17'),
         web.Response(text=""),
         web.Response(text="<html>Maintenance</html>"),
+        json([{}] * 101),
         json([], status=401),
         json([], status=404),
         json([], status=204),
@@ -241,16 +242,16 @@ async def test_an_id_that_is_no_username_is_not_asked_for(
         await read(id)
     assert server.requests == []
     request = ResourceRequest(resource="timetable", method="list", id=id)
-    assert MyTimetable(run.client, 1).users(request, account(server.url)) is None
+    assert MyTimetable(run.client, 1, 100).users(request, account(server.url)) is None
 
 
 def test_it_reads_the_whole_timetable_of_the_user_whom_it_names(run: Reading) -> None:
     request = ResourceRequest(resource="timetable", method="list", id="ada")
-    assert MyTimetable(run.client, 1).users(request, account("http://x")) == ("ada",)
+    assert MyTimetable(run.client, 1, 100).users(request, account("http://x")) == ("ada",)
 
 
 def test_an_account_is_checked_without_asking_the_source(run: Reading) -> None:
-    integration = MyTimetable(run.client, 1)
+    integration = MyTimetable(run.client, 1, 100)
     assert list(integration.check_account(account("http://x", {"zone": "Europe/Paris"}, api_token="t"))) == []
     wrong = integration.check_account(account("http://x", {"zone": "Paris"}, password="p"))
     assert {problem.field for problem in wrong} == {
@@ -263,7 +264,7 @@ def test_an_account_is_checked_without_asking_the_source(run: Reading) -> None:
 
 
 def test_a_resource_is_checked(run: Reading) -> None:
-    integration = MyTimetable(run.client, 1)
+    integration = MyTimetable(run.client, 1, 100)
     assert list(integration.check_resource("timetable", "list", {})) == []
     wrong = integration.check_resource("rooms", "get", {})
     assert {problem.field for problem in wrong} == {"resource", "method"}
