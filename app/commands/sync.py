@@ -12,7 +12,9 @@ from app.commands.following import (
 )
 from app.commands.running import configuration, run
 from app.config import ConfigError
+from app.errors import NotFound
 from app.provisioning.runs import find, start_sync
+from app.provisioning.synchronizations import of_user
 
 
 @click.command(name="sync")
@@ -44,7 +46,12 @@ async def _sync(
     known = configured_types(config)
     if not known:
         raise ConfigError("No provider is configured: see [providers.…] in rooster.toml.")
+    if unknown := ", ".join(type for type in types or () if type not in known):
+        raise ConfigError(f"Not configured: {unknown}. Configured: {', '.join(sorted(known))}.")
     async with migrated_database(config) as pool:
+        for username in users or ():
+            if not await of_user(pool, username):
+                raise NotFound("no_synchronization", f"{username}: there is no synchronization.")
         number = await start_sync(
             pool,
             system_clock,

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.clock import system_clock
+from app.provisioning import users
 from app.sync.housekeeping import working_types
 from providers.contract import Event, Refused
 from tests.clock import SettableClock
@@ -96,6 +97,23 @@ class TestSync:
         assert ended.err.startswith("Error: Run ")
         assert "is active" in ended.err
         assert await linked.pool.fetchval("SELECT count(*) FROM runs") == 1
+
+    @pytest.mark.parametrize(
+        ("arguments", "error"),
+        [
+            (("--user", "bob", "--user", "nobody"), "Error: There is no user with this username."),
+            (("--user", "carol"), "Error: carol: there is no synchronization."),
+            (("--type", "ews", "--type", "ewz"), "Error: Not configured: ewz. Configured: ews"),
+        ],
+    )
+    async def test_what_is_not_there_is_named_and_nothing_is_started(
+        self, linked: World, command: Command, arguments: tuple[str, ...], error: str
+    ) -> None:
+        await users.ensure(linked.pool, "carol", linked.clock)
+        ended = await command("sync", *arguments)
+        assert (ended.status, ended.out) == (1, "")
+        assert ended.err.startswith(error), ended
+        assert await linked.pool.fetchval("SELECT count(*) FROM runs") == 0
 
     @pytest.mark.parametrize("arguments", [(), ("--all", "--user", "alice")])
     async def test_what_to_sync_is_said_once(self, command: Command, arguments: tuple[str, ...]) -> None:
