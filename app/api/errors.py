@@ -115,6 +115,12 @@ def _validation_error(request: Request[Any, Any, Any], error: ValidationExceptio
     return _answer(request, error.status_code, "bad_request", detail, problems=problems)
 
 
+def _nested_too_deeply(request: Request[Any, Any, Any], error: RecursionError) -> Response[Any]:
+    """JSON that its decoder gave up on. Should it ever be a bug of ours, the log says where."""
+    log.warning("nested_too_deeply", exc_info=error)
+    return _answer(request, 400, CODES[400], "The body is nested too deeply.")
+
+
 def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     status = error.status_code
     if status >= 500:
@@ -126,7 +132,7 @@ def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Respon
 
 
 def _database_gone(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    log.warning("database_unavailable", error=type(error).__name__)
+    log.warning("database_unavailable", exc_info=error)
     return _answer(
         request,
         503,
@@ -148,6 +154,7 @@ exception_handlers: ExceptionHandlersMap = {
     RoosterError: _rooster_error,
     ValidationException: _validation_error,
     HTTPException: _http_error,
+    RecursionError: _nested_too_deeply,
     **dict.fromkeys(DATABASE_GONE, _database_gone),
     Exception: _unexpected,
 }

@@ -42,6 +42,13 @@ async def test_a_database_that_is_gone_is_503(client: Client, pool: Pool, path: 
     assert answer.headers["Retry-After"]
 
 
+async def test_json_that_is_nested_too_deeply_is_no_bug_of_ours(client: Client, alice: str) -> None:
+    for path in ("/api/v1/synchronizations/sync", "/api/v1/synchronizations/1/refresh"):
+        answer = await client.post(path, content=b"[" * 100_000, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+        assert answer.json()["detail"] == "The body is nested too deeply."
+
+
 async def test_not_ready_without_a_database(anonymous: Client, pool: Pool) -> None:
     await pool.close()
     answer = await anonymous.get("/readyz")
