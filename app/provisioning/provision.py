@@ -43,12 +43,15 @@ async def provision(
     adapter = adapters.get(type)
     if adapter is None:
         known = ", ".join(sorted(adapters)) or "none"
-        raise Invalid("unknown_type", f"type: not configured on this instance. Configured: {known}.")
+        what = "not configured on this instance" if type else "missing"
+        raise Invalid("unknown_type", f"type: {what}. Configured: {known}.")
     if not is_address(address):
         raise Invalid(
             "invalid_address",
             "provisioning_smtpAddress: expected a mailbox address such as alice@uni.example.",
         )
+    if not username:
+        raise Invalid("unknown_user", "username: missing.")
     if not is_username(username) or not await pool.fetchval(query("users.exists"), username):
         raise _unknown_user()
     identity = None

@@ -128,6 +128,14 @@ class TestPut:
         assert answer.json()["status"] == "error"
         assert await all_of(client) == []
 
+    @pytest.mark.parametrize("field", ["username", "type"])
+    async def test_what_is_missing_is_said(self, client: Client, alice: str, field: str) -> None:
+        form = to_form(alice, "ews", "alice@uni.example")
+        del form[field]
+        answer = await client.put(PUT, data=form)
+        assert answer.status_code == 422
+        assert answer.json()["errorMessage"].startswith(f"{field}: missing.")
+
     @pytest.mark.parametrize("missing", ["username", "type", "provisioning_smtpAddress"])
     async def test_what_is_missing_is_refused(self, client: Client, alice: str, missing: str) -> None:
         form = to_form(alice, "ews", "alice@uni.example")
