@@ -285,7 +285,8 @@ class Reading:
         """Note that a request failed. Those whose timetable it would have read lose nothing."""
         self._counts.read_errors += 1
         self._staging.first_failure = self._staging.first_failure or f"{place}: {detail}"
-        error = RecordError(place=storable(place), detail=storable(detail))
+        whose = users[0] if users is not None and len(users) == 1 else None
+        error = RecordError(place=storable(place), detail=storable(detail), username=whose)
         await self._staging.add_errors("read", [error], resource.resource)
         if self._persists_below(resource):
             await self._staging.incomplete(None)

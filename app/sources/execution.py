@@ -21,7 +21,7 @@ from app.sources.engine import Reading
 from app.sources.reading import utc
 from app.sources.secrets import open_vault
 from app.sources.staging import ClaimedRun, RunLost, Staging
-from app.sources.validation import is_incremental
+from app.sources.validation import is_incremental, without_taker
 
 __all__ = ["TRANSIENT", "Execution"]
 
@@ -128,6 +128,8 @@ class Execution:
         integration = self._sources.integrations.get(account.integration_name)
         if integration is None:
             return await self._fail(webhook, f"There is no integration {account.integration_name}.")
+        if webhook is None and (detail := without_taker(self._run.resources)) is not None:
+            return await self._fail(webhook, detail)
         since = await self._changes_since()
         reading = Reading(
             self._staging,

@@ -156,6 +156,14 @@ class TestWebhook:
         assert run.counts.sent == 6
         assert world.hook.data("completed")[0]["counts"]["records"] == 6
 
+    async def test_what_would_go_nowhere_is_not_fetched(self, world: World) -> None:
+        """A trigger's run, or one that a worker takes up whose configuration has no webhook (any more)."""
+        world.sources.configured = False
+        world.source.script("rooms", page(thing("1")))
+        run = await world.run(await world.job({"resource": "rooms"}, args_schema={}), await world.account())
+        assert (run.state, world.source.calls) == ("failed", [])
+        assert (run.detail or "").startswith("The records of rooms would go nowhere")
+
     async def test_what_is_persisted_does_not(self, world: World) -> None:
         world.source.give("alice", page(lecture("alice", "a")))
         await world.run(await world.job(), await world.account(), args={"users": ["alice"]})
@@ -242,6 +250,16 @@ class TestErrors:
         assert run.detail == (
             "No request succeeded; the first: timetable, users[0]: It answers with HTTP status 401."
         )
+
+    async def test_a_failed_read_is_said_with_whose_timetable_it_was(self, world: World) -> None:
+        await world.add_users("alice", "bob")
+        world.source.script("directory/users", page(thing("1", login="alice"), thing("2", login="bob")))
+        world.source.give("alice", page(lecture("alice", "a")))
+        world.source.give("bob", ReadFailed("It answers with HTTP status 500."))
+        run = await world.run(await world.job(USERS, OF_EACH, args_schema={}), await world.account())
+        assert [(error.kind, error.place, error.username) for error in run.errors] == [
+            ("read", "timetable", "bob")
+        ]
 
     @pytest.mark.parametrize("error", [ConnectionResetError("x"), TimeoutError()])
     async def test_a_connection_that_breaks_off_is_a_failed_read(

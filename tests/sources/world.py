@@ -153,11 +153,13 @@ class FakeSources:
         self.source = source
         self.integrations = {source.name: source}
         self.hook = FakeWebhook()
+        self.configured = True
+        """Whether there is a webhook at all."""
 
     @asynccontextmanager
     async def webhook(self, run: RunIdentity) -> AsyncIterator[Webhook | None]:
         self.hook.attempts.append(run.attempt)
-        yield self.hook
+        yield self.hook if self.configured else None
 
 
 TIMETABLE: dict[str, Json] = {
