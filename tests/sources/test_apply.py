@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from app.sources.contract import Json, Page, ReadFailed, RecordError
+from app.sources.requests import TWICE
 from app.timetables.store import patch
 from tests.sources.world import START, TIMETABLE, World, contradiction, event, lecture, page, thing
 
@@ -103,7 +104,7 @@ class TestNothingIsLost:
         world.source.give("alice", page(first, second))
         run = await again(world, both)
         assert await world.uids("alice") == ["a1", "a2"]
-        assert run.errors[0].detail == "There is another record with the same id on this page."
+        assert run.errors[0].detail == TWICE
 
     async def test_by_a_listing_of_which_nobody_can_say_whose_a_failed_part_is(self, world: World) -> None:
         await world.add_users("alice", "bob")
