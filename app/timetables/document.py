@@ -233,10 +233,11 @@ def _read_patiently(
 ) -> Document:
     """Read a document that is not as it should be, noting what is wrong with its types.
 
-    A wrong value is noted and left out, so that everything else can still be checked.
+    A wrong value is noted and left out, so that everything else can still be checked. A byte order mark
+    is no part of it (RFC 8259 section 8.1): some programs put one in front of every file.
     """
     try:
-        value = json.loads(data.decode("utf-8"))
+        value = json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise Invalid("invalid_json", "Not UTF-8.") from None
     except RecursionError:

@@ -126,9 +126,12 @@ class _Reading:
         return [event for name, event in events if name not in wrong]
 
     def too_many(self, names: list[str]) -> Invalid:
-        """The refusal of more events than allowed: it names the series that has the most of them so far."""
+        """The refusal of more events than allowed: it names the series, if any, that has the most so far."""
         ((name, count),) = Counter(names).most_common(1)
-        detail = f"Has {count} of more than {self.limits.max_events} events, recurrences expanded."
+        detail = f"More than {self.limits.max_events} events in one timetable"
+        if count == 1:
+            return Invalid("too_many_events", f"{detail}.")
+        detail += f", recurrences expanded; {count} or more are of this one."
         return Invalid("too_many_events", f"{name}: {detail}", (Problem(detail=detail, event=name),))
 
     def group(self, components: Iterator[Vevent]) -> dict[str, list[tuple[str, Vevent]]]:

@@ -45,6 +45,10 @@ def test_local_times_are_read_in_the_configured_zone() -> None:
     assert event.time_zone == "Europe/Amsterdam"
 
 
+def test_a_byte_order_mark_is_no_part_of_the_document() -> None:
+    assert reader.timetable(b"\xef\xbb\xbf" + json.dumps({"events": [LECTURE]}).encode()) == read(LECTURE)
+
+
 def test_local_times_are_read_in_the_named_zone() -> None:
     event = read_one(timeZone="America/New_York")
     assert (event.start, event.time_zone) == (datetime(2026, 11, 23, 14, tzinfo=UTC), "America/New_York")

@@ -408,6 +408,13 @@ class TestRefused:
         assert caught.value.message.startswith("a: ")
         assert [problem.event for problem in caught.value.problems] == ["a"]
 
+    def test_more_events_than_a_timetable_may_have_and_none_is_to_blame(self) -> None:
+        small = CalendarReader(TimetableSettings(max_events=2), "Europe/Amsterdam")
+        with pytest.raises(Invalid) as caught:
+            small.timetable(calendar(*(vevent(uid=str(number)) for number in range(3))), NOW)
+        assert (caught.value.code, caught.value.problems) == ("too_many_events", ())
+        assert caught.value.message == "More than 2 events in one timetable."
+
     def test_more_dates_than_anybody_lists(self) -> None:
         dates = ",".join(["20261123T090000Z"] * 20_001)
         assert refused_code(calendar(vevent(f"RDATE:{dates}"))) == "too_many_events"
