@@ -10,9 +10,14 @@ WITH given AS (
 refused AS (
     SELECT g.number
     FROM given AS g
-    JOIN source_records AS r ON r.username = g.username AND r.id = g.id
-    WHERE r.sync_job_id = $1 AND r.integrated_account_id = $2 AND r.resource = $3 AND r.seen = $4
-        AND NOT g.replaces AND coalesce(r.event::text, r.data::text) <> coalesce(g.event, g.data)
+    CROSS JOIN LATERAL (
+        SELECT s.seen, s.event::text, s.data::text
+        FROM source_records AS s
+        WHERE s.sync_job_id = $1 AND s.integrated_account_id = $2 AND s.username = g.username AND s.resource = $3
+            AND s.id = g.id
+        LIMIT 1 -- one look into the index a record, instead of one through all that the run has read
+    ) AS r
+    WHERE r.seen = $4 AND NOT g.replaces AND coalesce(r.event, r.data) <> coalesce(g.event, g.data)
 ),
 stored AS (
     INSERT INTO source_records
