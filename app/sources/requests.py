@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from datetime import datetime
 
+import asyncpg
 import msgspec
 
 from app.clock import Clock
@@ -73,19 +75,31 @@ class RequestContext:
             )
         if seconds <= 0:
             return
-        await self._rate_limited(until)
+        with _our_database():
+            await self._rate_limited(until)
         while (seconds := (until - self._clock()).total_seconds()) > 0:  # noqa: ASYNC110 - the clock's time
             await asyncio.sleep(min(seconds, LONGEST_NAP))
-        await self._staging.progress()
+        with _our_database():
+            await self._staging.progress()
 
     async def recall(self, key: str) -> Mapping[str, str] | None:
         if self._recall_for is None:
             return None
-        self.recalled = await self._staging.recall(self._resource, self._recall_for, key)
+        with _our_database():
+            self.recalled = await self._staging.recall(self._resource, self._recall_for, key)
         return self.recalled and self.recalled.values
 
     async def remember(self, key: str, values: Mapping[str, str]) -> None:
         self.remembered[key] = values
+
+
+@contextmanager
+def _our_database() -> Iterator[None]:
+    """What is wrong with our own connections is not to be taken for a connection to the source."""
+    try:
+        yield
+    except OSError as error:
+        raise asyncpg.InterfaceError("The database cannot be reached.") from error
 
 
 def usable(page: Page, context: RequestContext) -> Iterator[tuple[list[Record], list[RecordError]]]:

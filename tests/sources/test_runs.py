@@ -270,6 +270,22 @@ class TestErrors:
         assert (run.state, run.errors[0].kind) == ("done", "read")
         assert run.errors[0].detail == f"The connection broke off ({type(error).__name__})."
 
+    async def test_a_database_that_breaks_off_is_no_failed_read(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The run is begun anew, by whoever takes it up when its lease has run out."""
+
+        async def gone(*_: object) -> None:
+            raise ConnectionRefusedError
+
+        def script(_request: ResourceRequest, context: Context) -> Iterator[Any]:
+            yield lambda: context.recall("feed")
+
+        monkeypatch.setattr(Staging, "recall", gone)
+        world.source.scripts["timetable"] = script
+        run = await world.run(await world.job(), await world.account(), args={"users": ["alice"]})
+        assert (run.state, run.errors) == ("running", [])
+
     @pytest.mark.parametrize("username", ["", "a\x00b", "x" * 300])
     async def test_a_user_who_cannot_be_one_is_a_failed_read(self, world: World, username: str) -> None:
         run = await world.run(await world.job(), await world.account(), args={"users": [username]})
