@@ -6,10 +6,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from litestar import Litestar, Request, Router
-from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.enums import OpenAPIMediaType
-from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
@@ -40,12 +38,16 @@ from app.sources.contract import Integration
 from app.sources.integrations import INTEGRATIONS
 from providers.contract import Adapter
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "furnish"]
 
 DESCRIPTION = """\
 Rooster puts each person's timetable into their mailbox calendar, keeps it true, and takes out exactly \
 what it put in. `/api/v0` says who has a synchronization with which mailbox; `/api/v1` takes the \
 timetables, and shows what has become of them."""
+
+
+PARTS = ("pool", "adapters", "config", "clock", "integrations", "watcher")
+"""What the application works with; handlers find it under these names."""
 
 
 def create_app(
@@ -60,27 +62,11 @@ def create_app(
     Handlers find it under the names ``pool``, ``adapters``, ``config``, ``clock`` and ``integrations`` (which
     are for checks alone), and who calls as ``caller``.
     """
-    watcher = RunWatcher(pool)
-
-    @asynccontextmanager
-    async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        try:
-            yield
-        finally:
-            await watcher.close()
 
     def caller(request: Request[Any, Any, Any]) -> Caller:
         found: Caller = request.user
         return found
 
-    parts = {
-        "pool": pool,
-        "adapters": adapters,
-        "config": config,
-        "clock": clock,
-        "integrations": integrations,
-        "watcher": watcher,
-    }
     app = Litestar(
         route_handlers=[
             Router(V0_PREFIX, route_handlers=[*user_handlers, *v0_synchronization_handlers]),
@@ -103,26 +89,48 @@ def create_app(
             *observing_handlers,
         ],
         dependencies={
-            **{name: Provide(_always(part), sync_to_thread=False) for name, part in parts.items()},
+            **{name: Provide(_part(name), sync_to_thread=False) for name in PARTS},
             "caller": Provide(caller, sync_to_thread=False),
         },
         guards=[reader_reads],
-        middleware=[Parameters, DefineMiddleware(Authentication, pool=pool)],
+        middleware=[Parameters, Authentication],
         exception_handlers=exception_handlers,
-        lifespan=[lifespan],
-        state=State({"watcher": watcher}),
+        lifespan=[_watching],
         openapi_config=_openapi(),
         logging_config=None,
     )
     app.asgi_handler = Measured(EncodedPaths(app.asgi_handler))
+    furnish(app, pool, adapters, config, clock, integrations)
     return app
 
 
-def _always(part: Any) -> Any:
-    def provide() -> Any:
-        return part
+def furnish(
+    app: Litestar,
+    pool: Pool,
+    adapters: Mapping[str, Adapter],
+    config: Config,
+    clock: Clock,
+    integrations: Mapping[str, Integration] = INTEGRATIONS,
+) -> None:
+    """Let an application that serves nobody work with these from now on; to make another one takes longer."""
+    parts = (pool, adapters, config, clock, integrations, RunWatcher(pool))
+    app.state.update(zip(PARTS, parts, strict=True))
+
+
+def _part(name: str) -> Any:
+    def provide(request: Request[Any, Any, Any]) -> Any:
+        return request.app.state[name]
 
     return provide
+
+
+@asynccontextmanager
+async def _watching(app: Litestar) -> AsyncIterator[None]:
+    """Whoever waits for a run to end waits no longer than the application lives."""
+    try:
+        yield
+    finally:
+        await app.state.watcher.close()
 
 
 def _version() -> str:

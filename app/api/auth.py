@@ -75,16 +75,16 @@ class Caller:
 class Authentication(AbstractAuthenticationMiddleware):
     """Finds the caller of every request, but for routes that are open to all (``opt={"public": True}``)."""
 
-    def __init__(self, app: ASGIApp, pool: Pool) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         super().__init__(app, exclude_from_auth_key="public")
-        self._pool = pool
 
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
         """The caller; raises Unauthorized."""
         token = connection.headers.get("apitoken") or _bearer(connection.headers.get("authorization", ""))
         if not token:
             raise Unauthorized
-        async with self._pool.acquire() as database:
+        pool: Pool = connection.app.state.pool
+        async with pool.acquire() as database:
             found = await find_token(database, token)
         if found is None:
             raise Unauthorized

@@ -3,13 +3,14 @@
 import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
 import pytest
 from httpx import ASGITransport, AsyncClient
 from litestar import Litestar
 
-from app.api.app import create_app
+from app.api.app import create_app, furnish
 from app.config import Config, SyncSettings
 from app.database.types import Pool
 from app.sources.settings import SourceSettings
@@ -47,9 +48,16 @@ def o365() -> FakeAdapter:
     return adapter
 
 
+@cache
+def application() -> Litestar:
+    """One for all tests of a process, each of which furnishes it: to make one takes longer than a test."""
+    return create_app(cast(Any, None), {}, Config(), SettableClock())
+
+
 @pytest.fixture
 def app(pool: Pool, ews: FakeAdapter, o365: FakeAdapter, config: Config, clock: SettableClock) -> Litestar:
-    return create_app(pool, {"ews": ews, "o365": o365}, config, clock)
+    furnish(application(), pool, {"ews": ews, "o365": o365}, config, clock)
+    return application()
 
 
 @pytest.fixture

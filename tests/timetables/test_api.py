@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from httpx import ASGITransport, AsyncClient, Response
 
-from app.api.app import create_app
+from app.api.app import furnish
 from app.config import Config, TimetableSettings
 from app.database.types import Pool
 from app.tokens import create_token
+from tests.api.conftest import application
 from tests.clock import SettableClock
 
 URL = "/api/v1/users/alice/timetable"
@@ -34,7 +35,8 @@ MAX_BODY = 20_000
 @pytest.fixture
 async def anonymous(pool: Pool, alice: str, clock: SettableClock) -> AsyncIterator[AsyncClient]:
     config = Config(timezone="Europe/Amsterdam", timetables=TimetableSettings(max_body_bytes=MAX_BODY))
-    transport = ASGITransport(create_app(pool, {}, config, clock))
+    furnish(application(), pool, {}, config, clock)
+    transport = ASGITransport(application())
     async with AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
 
