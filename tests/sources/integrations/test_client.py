@@ -1,11 +1,13 @@
 """Asking a source: patient when told to wait, persistent where that helps, never content with less."""
 
+import contextlib
+import gc
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
 
-from app.sources.client import ATTEMPTS, RESTS
+from app.sources.client import ATTEMPTS, RESTS, decode_json
 from app.sources.contract import ReadFailed
 from app.sources.fetch import Answer, Request
 from app.sources.pace import Pace
@@ -124,3 +126,11 @@ async def test_a_redirect_leads_to_no_host_that_is_to_be_left_alone(
     await get(server, run)
     assert (run.rests, server.paths) == ([told], ["/", "/"])
     await run.fetcher.close()
+
+
+@pytest.mark.parametrize("body", [b"[]", b"["])
+def test_garbage_is_looked_for_again_once_an_answer_is_decoded(body: bytes) -> None:
+    assert gc.isenabled()
+    with contextlib.suppress(ReadFailed):
+        decode_json(Answer(status=200, headers={}, body=body, url=""))
+    assert gc.isenabled()
