@@ -93,8 +93,16 @@ class RunWatcher:
             if self._connection is None and not self._closed:
                 connection = await self._pool.acquire()
                 connection.add_termination_listener(self._lost)
-                await connection.add_listener(CHANNEL, self._heard)
                 self._connection = connection
+                try:
+                    await connection.add_listener(CHANNEL, self._heard)
+                except asyncpg.ConnectionDoesNotExistError:
+                    pass  # lost at once: whoever waits is told so, as at any other time, and looks again
+                except BaseException:
+                    self._connection = None
+                    connection.remove_termination_listener(self._lost)
+                    await self._pool.release(connection)
+                    raise
 
     def _heard(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         if str(payload).isdigit():

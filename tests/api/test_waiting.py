@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
 from httpx import Response
 from litestar import Litestar
@@ -133,6 +134,48 @@ async def test_a_broken_connection_is_replaced(
     assert not waiting.done()
     await pool.execute(query("runs.finish_if_done"), run, clock())
     assert await waiting
+    await watcher.close()
+
+
+async def test_a_connection_that_breaks_before_it_listens_is_replaced(
+    synchronization: dict[str, Any], pool: Pool, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listen = asyncpg.Connection.add_listener
+    broken: list[Any] = []
+
+    async def broken_once(self: Any, *arguments: Any) -> None:
+        if not broken:
+            broken.append(self)
+            self.terminate()
+            raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+        await listen(self, *arguments)
+
+    monkeypatch.setattr(asyncpg.Connection, "add_listener", broken_once)
+    watcher = RunWatcher(pool)
+    run = await pool.fetchval(query("runs.create"), "unlink", clock())
+    waiting = asyncio.create_task(watcher.wait(run, 60))
+    async with asyncio.timeout(60):
+        await listening(pool)
+    await pool.execute(query("runs.finish_if_done"), run, clock())
+    assert await waiting
+    assert broken
+    await watcher.close()
+
+
+async def test_who_stops_waiting_before_it_listens_gives_the_connection_back(
+    synchronization: dict[str, Any], pool: Pool, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    watcher = RunWatcher(pool)
+    run = await pool.fetchval(query("runs.create"), "unlink", clock())
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncpg.Connection, "add_listener", slow)
+        assert not await watcher.wait(run, 0.01)
+    assert pool.get_idle_size() == pool.get_size()
+    await pool.execute(query("runs.finish_if_done"), run, clock())
+    assert await watcher.wait(run, 60)
     await watcher.close()
 
 
