@@ -98,20 +98,19 @@ async def test_unchanged_is_an_answer_to_a_request_with_a_condition(
 
 
 async def test_one_request_that_is_told_to_wait_makes_all_to_that_host_wait(
-    server: Web, clock: SettableClock
+    server: Web, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever is told, and whoever was not: of this run, and of another one."""
+    """Of this run, and of another one: while the one rests, the other begins."""
     run, other = Reading(clock, Pace(FAST, clock)), Reading(clock)
     other.client = run.client
-    server.script = [json([], 429, Retry_After="120")]
-    for asking in (run, other):
-        await get(server, asking)
-    assert (run.rests, other.rests, len(server.requests)) == ([NOW + timedelta(seconds=120)], [], 3)
 
-    told = NOW + timedelta(seconds=300)
-    run.fetcher.rest(Answer(status=429, headers={}, body=b"", url=server.url), told)
-    await get(server, other)
-    assert (other.rests, len(server.requests)) == ([told], 4)
+    async def rest(until: datetime) -> None:
+        await get(server, other)
+
+    monkeypatch.setattr(run, "rest", rest)
+    server.script = [json([], 429, Retry_After="120")]
+    await get(server, run)
+    assert (other.rests, len(server.requests)) == ([NOW + timedelta(seconds=120)], 3)
     await run.fetcher.close()
     await other.fetcher.close()
 
