@@ -14,7 +14,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from app.api import timetables
 from app.api.approval import approval_handlers
-from app.api.asgi import EncodedPaths, Measured, Parameters
+from app.api.asgi import EncodedPaths, HeadRequests, Measured, Parameters
 from app.api.auth import Authentication, Caller, reader_reads
 from app.api.cron_triggers import cron_trigger_handlers
 from app.api.documentation import DocumentationPage, YamlDocument
@@ -99,7 +99,7 @@ def create_app(
         openapi_config=_openapi(),
         logging_config=None,
     )
-    app.asgi_handler = Measured(EncodedPaths(app.asgi_handler))
+    app.asgi_handler = Measured(HeadRequests(EncodedPaths(app.asgi_handler)))
     furnish(app, pool, adapters, config, clock, integrations)
     return app
 

@@ -3,11 +3,11 @@
 import time
 from urllib.parse import unquote_to_bytes
 
-from litestar.enums import ScopeType
+from litestar.enums import HttpMethod, ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import Counter, Histogram
 
-__all__ = ["EncodedPaths", "Measured", "Parameters"]
+__all__ = ["EncodedPaths", "HeadRequests", "Measured", "Parameters"]
 
 REQUESTS = Counter(
     "rooster_http_requests", "Requests, by route, method and status.", ["route", "method", "status"]
@@ -43,6 +43,31 @@ class EncodedPaths:
         await self._app(scope, receive, send)
 
 
+class HeadRequests:
+    """Answers HEAD as GET without the body (RFC 9110 section 9.3.2): ``curl -I``, and some load balancers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, as a GET if it is a HEAD."""
+        if scope["type"] != ScopeType.HTTP or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        ended = False
+
+        async def send_head(message: Message) -> None:
+            nonlocal ended
+            if message["type"] != "http.response.body":
+                await send(message)
+            elif not ended:  # of a stream, too, only the head was asked for
+                ended = True
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        scope["method"] = HttpMethod.GET
+        await self._app(scope, receive, send_head)
+
+
 class Parameters:
     """Decodes the parameters of a path that was matched in its encoded form."""
 
@@ -70,6 +95,7 @@ class Measured:
             await self._app(scope, receive, send)
             return
         begun = time.perf_counter()
+        method = str(scope["method"]) if scope["method"] in METHODS else "other"
         status = 500
 
         async def look(message: Message) -> None:
@@ -82,6 +108,5 @@ class Measured:
             await self._app(scope, receive, look)
         finally:
             route = scope.get("path_template") or "unmatched"
-            method = str(scope["method"]) if scope["method"] in METHODS else "other"
             REQUESTS.labels(route, method, str(status)).inc()
             SECONDS.labels(route, method).observe(time.perf_counter() - begun)
