@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from providers.contract import Colour, Create, Delete, Event, Operation
+from providers.contract import Colour, Create, Delete, Event, Move, Operation
 
 __all__ = ["NO_COLOUR", "NUMBERS", "Wish", "wishes"]
 
@@ -55,7 +55,7 @@ def wishes(
     """
     found: dict[str, Wish] = {}
     for operation in operations:
-        if isinstance(operation, Delete):
+        if isinstance(operation, Delete | Move):
             continue
         possible = () if isinstance(operation, Create) else operation.possible
         event = operation.event

@@ -26,6 +26,7 @@ __all__ = [
     "Gone",
     "Mailbox",
     "Marker",
+    "Move",
     "Operation",
     "Outcome",
     "Permit",
@@ -261,12 +262,27 @@ class Delete(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None
 
 
-Operation = Create | Update | Delete
+class Move(msgspec.Struct, frozen=True, kw_only=True):
+    """Put event ``id`` of the mailbox's calendar into another one of the same mailbox, as it is.
+
+    All that anybody has added to it goes along. ``calendar`` is the provider's id; None: the default one.
+    ``marker`` is that of the event afterwards (see ``Adapter.moves_by_copying``), and ``time_zone`` (IANA)
+    the wall clock by which people read it.
+    """
+
+    id: str
+    calendar: str | None
+    marker: Marker
+    time_zone: str
+
+
+Operation = Create | Update | Delete | Move
 
 
 class Done(msgspec.Struct, frozen=True):
-    """The provider has done it. After a Delete, ``id`` is that of the deleted event.
+    """The provider has done it.
 
+    After a Delete, ``id`` is that of the deleted event; after a Move, that which the event has from now on.
     ``version`` is given where the text and the categories hold nothing but ours at that version, so that
     a later Update may write them whole on that condition; else it is None.
     """
@@ -387,6 +403,10 @@ class Adapter(Protocol):
     idempotent_create: bool
     """Whether sending a Create with the same attempt again can never make a second event."""
 
+    moves_by_copying: bool
+    """How a Move is done: by a copy that carries the Move's marker, whereupon the original is deleted.
+    Else the event itself goes, with the marker that it has, and no Move ever makes a second event."""
+
     def account(self, address: str) -> str:
         """The name of the account that the provider's limits count for this mailbox against."""
         ...
@@ -407,14 +427,17 @@ class Adapter(Protocol):
         One outcome for each operation, in their order. A Delete of an event that is not there is
         Done; an Update of one is Gone(what="event"). A Create whose attempt is already there is Done
         with that event's id; it is Gone(what="event") where the attempt is used up (its event was
-        deleted and cannot come back), so that it takes another attempt. Operations that were not
+        deleted and cannot come back), so that it takes another attempt. A Move is Done when the event is in
+        the other calendar and nowhere else; it is Gone(what="event") where the event is not in
+        ``mailbox.calendar``, whether it was moved before or not. Operations that were not
         sent because an earlier answer said to wait are Throttled with the same ``until``, never
         Unknown.
 
         ``permit`` is called right before each request that writes (in whatever thread sends it, after
         all preparation, tokens and waiting for a connection of our own included); what it raises ends the
-        call, and nothing further is sent. Creates go into ``mailbox.calendar``; one that is not there is
-        Gone(what="calendar"). A colour that cannot be set for lack of a permission holds nothing up.
+        call, and nothing further is sent. Creates go into ``mailbox.calendar``, Moves into their own; one
+        that is not there is Gone(what="calendar"). A colour that cannot be set for lack of a permission
+        holds nothing up.
         """
         ...
 

@@ -49,6 +49,7 @@ class EwsAdapter:
     """None that could be counted beforehand: Exchange measures time spent, and says when to wait."""
 
     idempotent_create = False
+    moves_by_copying = False
 
     def __init__(self, endpoints: dict[str, Endpoint], access_type: str, clock: Clock) -> None:
         """``endpoints`` by the name of their service account; at least one."""

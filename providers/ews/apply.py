@@ -1,6 +1,7 @@
 """Carrying out operations on one calendar in as few requests as EWS allows: one for each kind."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from providers.contract import (
@@ -9,6 +10,7 @@ from providers.contract import (
     Delete,
     Done,
     Gone,
+    Move,
     Operation,
     Outcome,
     Throttled,
@@ -45,7 +47,7 @@ def apply(
 ) -> list[Outcome]:
     """One outcome for each operation, in their order. Blocks; raises nothing for what Exchange does.
 
-    Deletions first, then updates, then creates: what goes makes room, and a clash of an old and a new
+    Deletions first, then moves, updates and creates: what goes makes room, and a clash of an old and a new
     lecture is never shown. What stops one kind keeps the following ones from being sent.
     """
     return _Application(calendar, clock, colours, delegate).run(operations)
@@ -70,6 +72,7 @@ class _Application:
                 outcomes.update(zip(chosen, handle(list(chosen.values())), strict=True))
 
         carry_out(Delete, self._delete)
+        carry_out(Move, self._move)
         self._colour(operations)
         carry_out(Update, self._update)
         carry_out(Create, self._create)
@@ -95,6 +98,44 @@ class _Application:
             Done(delete.id) if _event_gone(outcome) else outcome
             for delete, outcome in zip(deletes, self._make_sure(outcomes), strict=True)
         ]
+
+    def _move(self, moves: list[Move]) -> list[Outcome]:
+        """A request for each calendar that something goes into."""
+        if _calendar_gone(self._stopped):
+            gone = Gone(what="event", code="ErrorItemNotFound", reason="The event is gone with its calendar.")
+            return [gone] * len(moves)
+        outcomes: dict[str, Outcome] = {}
+        for folder_id in dict.fromkeys(move.calendar for move in moves):
+            some = [move for move in moves if move.calendar == folder_id]
+            sent = self._send(some, partial(self._send_moves, folder_id), self._moved)
+            if _calendar_gone(self._stopped):
+                self._stopped = None  # The other calendar is not there: nothing that concerns the rest.
+            outcomes |= zip((move.id for move in some), self._arrived(folder_id, sent), strict=True)
+        return [outcomes[move.id] for move in moves]
+
+    def _send_moves(self, folder_id: str | None, moves: Sequence[Move]) -> list[Answer]:
+        return self._calendar.move([move.id for move in moves], folder_id)
+
+    def _moved(self, _: Move, answer: Answer) -> Outcome:
+        outcome = item_outcome(answer, self._clock)
+        # What else is in the item by now, its new version does not tell.
+        return Done(outcome.id) if isinstance(outcome, Done) else outcome
+
+    def _arrived(self, folder_id: str | None, outcomes: list[Outcome]) -> list[Outcome]:
+        """The outcomes, where "not found" is about the events only if the calendar for them is there.
+
+        A calendar that they are not in any more because it is gone itself is not what is missing.
+        """
+        if not any(map(_event_gone, outcomes)) or self._stopped is not None:
+            return self._make_sure(outcomes)
+        verdict = self._closed(self._calendar.other(folder_id), delegate=False)
+        if _calendar_gone(verdict):
+            self._stopped = None
+        elif verdict is None:
+            verdict = self._closed(self._calendar, delegate=self._delegate)
+            if _calendar_gone(verdict):
+                return outcomes
+        return [verdict if verdict and _event_gone(outcome) else outcome for outcome in outcomes]
 
     def _update(self, updates: list[Update]) -> list[Outcome]:
         changes = [Change(update) for update in updates]
@@ -203,20 +244,24 @@ class _Application:
         if self._stopped is not None:
             verdict: Outcome | None = not_sent(self._stopped, self._clock)
         else:
-            verdict = self._calendar_closed()
+            verdict = self._closed(self._calendar, delegate=self._delegate)
         if verdict is None:
             return outcomes
         return [verdict if _event_gone(outcome) else outcome for outcome in outcomes]
 
-    def _calendar_closed(self) -> Outcome | None:
-        """Why the calendar cannot be read and written, or None if it can."""
+    def _closed(self, calendar: Calendar, *, delegate: bool) -> Outcome | None:
+        """Why a calendar cannot be read and written, or None if it can."""
         try:
-            folder = self._calendar.folder()
+            folder = calendar.folder()
         except FAILURES as failure:
-            closed: Outcome = read_outcome(failure, self._clock, delegate=self._delegate)
+            closed: Outcome = read_outcome(failure, self._clock, delegate=delegate)
             self._stopped = closed
             return not_sent(closed, self._clock)
         return None if folder.usable else no_right_to_write()
+
+
+def _calendar_gone(outcome: Outcome | None) -> bool:
+    return isinstance(outcome, Gone) and outcome.what == "calendar"
 
 
 def _event_gone(outcome: Outcome) -> bool:

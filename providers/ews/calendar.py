@@ -4,6 +4,7 @@ Everything here blocks, and raises what ``outcomes.FAILURES`` lists. exchangelib
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 
 import msgspec
 from exchangelib.fields import FieldOrder, FieldPath
@@ -20,7 +21,7 @@ from exchangelib.items import (
     CalendarItem,
 )
 from exchangelib.properties import DistinguishedFolderId, FolderId, ItemId, Mailbox
-from exchangelib.services import CreateItem, DeleteItem, FindItem, GetFolder, UpdateItem
+from exchangelib.services import CreateItem, DeleteItem, FindItem, GetFolder, MoveItem, UpdateItem
 from lxml import etree
 
 from providers.contract import Permit, RemoteEvent, always
@@ -80,7 +81,13 @@ class Calendar:
     ) -> None:
         self.account = MailboxAccount(address, endpoint, access_type)
         self.permit = permit
-        self.folder_id = FolderId(id=folder_id) if folder_id else default_calendar(address)
+        self.folder_id = _folder_id(address, folder_id)
+
+    def other(self, folder_id: str | None) -> "Calendar":
+        """Another calendar of the same mailbox."""
+        other = copy(self)
+        other.folder_id = _folder_id(self.account.address, folder_id)
+        return other
 
     def folder(self) -> Folder:
         """The folder itself, which proves that it is there and can be seen.
@@ -150,6 +157,20 @@ class Calendar:
             suppress_read_receipts=True,
         )
         return read(content, "DeleteItem", len(ids))
+
+    def move(self, ids: Sequence[str], folder_id: str | None) -> list[Answer]:
+        """MoveItem into another calendar of the mailbox, one answer an item, with the id that it has there.
+
+        All that is in an item goes along, named properties and attachments too. There is no notice to
+        suppress (MoveItem has no such attribute): attendees hear nothing of it.
+        """
+        content = self.account.post(
+            MoveItem,
+            self.permit,
+            items=[ItemId(id) for id in ids],
+            to_folder=self.other(folder_id).folder_id,
+        )
+        return read(content, "MoveItem", len(ids))
 
     def get(self, ids: Sequence[str]) -> list[Answer]:
         """GetItem of all that Rooster owns in these items, one answer an item; see ``reading.read_item``."""
@@ -227,6 +248,10 @@ class Calendar:
 def default_calendar(address: str) -> DistinguishedFolderId:
     """The default calendar of the mailbox with this address."""
     return DistinguishedFolderId(id="calendar", mailbox=Mailbox(email_address=address))
+
+
+def _folder_id(address: str, folder_id: str | None) -> FolderId | DistinguishedFolderId:
+    return FolderId(id=folder_id) if folder_id else default_calendar(address)
 
 
 def good(answers: list[Answer]) -> list[Answer]:

@@ -66,7 +66,12 @@ MAILBOX_GONE = {
     "ErrorInvalidSmtpAddress": "This is not the address of a mailbox.",
     "ErrorInvalidMailbox": "This is not the address of a mailbox.",
 }
-CALENDAR_GONE = {"ErrorFolderNotFound", "ErrorSavedItemFolderNotFound", "ErrorSyncFolderNotFound"}
+CALENDAR_GONE = {
+    "ErrorFolderNotFound",
+    "ErrorSavedItemFolderNotFound",
+    "ErrorSyncFolderNotFound",
+    "ErrorToFolderNotFound",
+}
 NO_ID = {"ErrorInvalidId", "ErrorInvalidIdEmpty", "ErrorInvalidIdMalformed", "ErrorInvalidFolderId"}
 """Of an id that is none: where a calendar is named, one of another mailbox or another server."""
 NO_ACCESS = {

@@ -48,6 +48,7 @@ class GoogleAdapter:
     type = "googlecalendar"
     batch = BATCH
     idempotent_create = True
+    moves_by_copying = False
     quotas: tuple[Quota, ...] = (
         Quota(scope="mailbox", operations=540, seconds=60),
         Quota(scope="account", operations=9_000, seconds=60),

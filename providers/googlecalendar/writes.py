@@ -11,6 +11,7 @@ from providers.contract import (
     Done,
     Gone,
     Mailbox,
+    Move,
     Operation,
     Outcome,
     Permit,
@@ -42,7 +43,7 @@ class Writes:
     ) -> None:
         self._client = client
         self._permit = permit
-        self._calendar = mailbox.calendar or CALENDAR
+        self._calendar = _named(mailbox.calendar)
         self._clock = clock
         self._mailbox = mailbox
         self._operations = operations
@@ -128,7 +129,8 @@ class Writes:
     def _look(self, operation: Operation, refusal: Reply) -> HttpRequest:
         """What tells most: whether there is a calendar, if it may be that which was not found."""
         if outcomes.not_found(refusal):
-            return self._client.calendar_list.get(calendarId=self._calendar, fields="id")
+            written_to = _named(operation.calendar) if isinstance(operation, Move) else self._calendar
+            return self._client.calendar_list.get(calendarId=written_to, fields="id")
         return self._get(operation)
 
     def _mending(self, create: Create, reply: Reply) -> HttpRequest | None:
@@ -170,6 +172,8 @@ class Writes:
                 return request
             case Delete(id=id):
                 return events.delete(**common, eventId=id)
+            case Move(id=id, calendar=calendar):
+                return events.move(**common, eventId=id, destination=_named(calendar), fields=FIELDS)
 
     def _get(self, operation: Operation) -> HttpRequest:
         id = operation.marker.attempt.hex if isinstance(operation, Create) else operation.id
@@ -183,6 +187,10 @@ class Writes:
                 return outcomes.written(reply, "event", self._clock(), event)
             case Delete(id=id):
                 return outcomes.deleted(reply, id, self._clock())
+            case Move(id=id):
+                outcome = outcomes.written(reply, "event", self._clock())
+                # The event keeps its id. What else is in it, this version does not tell.
+                return Done(id) if isinstance(outcome, Done) else outcome
 
     async def _send(
         self, requests: Mapping[int, HttpRequest], permit: Permit | None = None
@@ -205,12 +213,16 @@ def _only_for(version: str | None, request: HttpRequest) -> None:
         request.headers["If-Match"] = version
 
 
+def _named(calendar: str | None) -> str:
+    return calendar or CALENDAR
+
+
 def _leaves_open(operation: Operation, reply: Reply) -> bool:
     """Whether only a look at the event or its calendar tells what a refusal means."""
     match operation:
         case Create():
             return outcomes.exists(reply)
-        case Update():
+        case Update() | Move():
             return outcomes.may_be_deleted(reply) or outcomes.not_found(reply)
         case Delete():
             return outcomes.not_found(reply)

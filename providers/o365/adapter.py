@@ -66,6 +66,10 @@ class GraphAdapter:
     attempt for each create, one that was believed lost and arrives late is recognised as ours and goes.
     ``transactionId`` is sent all the same: it stops repeats by the network in between."""
 
+    moves_by_copying = True
+    """Microsoft Graph v1.0 has no action that moves an event, as it has for messages
+    (https://learn.microsoft.com/graph/api/resources/event#methods)."""
+
     def __init__(self, settings: O365Settings, graph: Graph, clock: Clock) -> None:
         self._account = f"{settings.client_id}@{settings.tenant_id}"
         self._graph = graph

@@ -1,6 +1,7 @@
 """Carries out the operations of one ``apply``, in as few requests as Graph's rules allow."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from providers.contract import (
     Clock,
@@ -8,6 +9,7 @@ from providers.contract import (
     Delete,
     Done,
     Mailbox,
+    Move,
     Operation,
     Outcome,
     Permit,
@@ -20,6 +22,7 @@ from providers.o365.batch import CONCURRENT, fitting
 from providers.o365.events import create_request, delete_request
 from providers.o365.http import Graph
 from providers.o365.messages import Answer, NoAnswer, Request
+from providers.o365.moves import copy_request, half_moved, obstacle, original_request
 from providers.o365.reading import Held, event_request, held_in
 from providers.o365.updates import has_to_be_read, update_request, version_after, version_held
 
@@ -34,7 +37,8 @@ class Application:
 
     Operations go out in one ``$batch``, after another one that reads the events that have to be read
     first. Graph leaves out what comes after one that fails; that goes out again, unless the failure
-    concerns it too. Updates that find their event moved on are read, and go out once more.
+    concerns it too. Updates that find their event moved on are read, and go out once more. Events that move
+    are read, then copied, then deleted.
     """
 
     def __init__(
@@ -56,9 +60,13 @@ class Application:
         self._unread = {
             number
             for number, operation in self._left.items()
-            if isinstance(operation, Update) and has_to_be_read(operation)
+            if isinstance(operation, Move) or (isinstance(operation, Update) and has_to_be_read(operation))
         }
         self._held: dict[int, Held] = {}
+        self._originals: dict[int, dict[str, Any]] = {}
+        """Of moves: what is to be copied."""
+        self._copies: dict[int, str] = {}
+        """Of moves: the ids of the copies."""
         self._outcomes: dict[int, Outcome] = {}
         self._chained = True
 
@@ -77,7 +85,7 @@ class Application:
         return [self._outcomes[number] for number in range(count)]
 
     async def _read(self) -> None:
-        requests = {n: event_request(self._address, self._update(n).id) for n in sorted(self._unread)}
+        requests = {number: self._read_request(self._left[number]) for number in sorted(self._unread)}
         for number, answer in (await self._send(requests, always)).items():
             self._unread.discard(number)
             failure = outcomes.of_event_read(answer, self._clock())
@@ -85,9 +93,27 @@ class Application:
                 self._settle(number, failure)
                 continue
             try:
-                self._held[number] = held_in(answer.body or {})
+                self._take(number, answer.body or {})
             except (KeyError, TypeError, ValueError, AttributeError):
                 self._settle(number, outcomes.no_answer(NoAnswer("unreadable_event")))
+
+    def _read_request(self, operation: Operation) -> Request:
+        assert isinstance(operation, Update | Move)
+        read = original_request if isinstance(operation, Move) else event_request
+        return read(self._address, operation.id)
+
+    def _take(self, number: int, item: dict[str, Any]) -> None:
+        """What was read of an event. Raises as ``held_in`` and ``copy_request`` if it is none."""
+        operation = self._left[number]
+        if not isinstance(operation, Move):
+            self._held[number] = held_in(item)
+            return
+        refusal = obstacle(item)
+        if refusal is not None:
+            self._settle(number, refusal)
+            return
+        copy_request(self._mailbox, operation, item)
+        self._originals[number] = item
 
     async def _write(self) -> None:
         requests: dict[int, Request] = {}
@@ -106,6 +132,8 @@ class Application:
                 self._unread.add(number)
             elif isinstance(operation, Create) and outcomes.is_repeated_create(answer):
                 self._settle(number, await self._look_up(operation))
+            elif isinstance(operation, Move):
+                self._moved(number, operation, answer)
             else:
                 self._settle(number, self._written(number, requests[number], answer))
         if self._unread:
@@ -154,6 +182,24 @@ class Application:
                 return update_request(self._address, operation, self._held.get(number))
             case Delete():
                 return delete_request(self._address, operation)
+            case Move(id=id) if number in self._copies:
+                return delete_request(self._address, Delete(id=id, version=None))
+            case Move():
+                return copy_request(self._mailbox, operation, self._originals[number])
+
+    def _moved(self, number: int, move: Move, answer: Answer) -> None:
+        """What came of the copy, or of taking out the original."""
+        if number in self._copies:
+            outcome = outcomes.of_write(Delete(id=move.id, version=None), answer, self._clock())
+            self._settle(number, Done(self._copies[number]) if isinstance(outcome, Done) else outcome)
+        elif outcomes.is_repeated_create(answer):
+            self._settle(number, outcomes.no_answer(NoAnswer("repeated_create")))
+        else:
+            outcome = outcomes.of_write(move, answer, self._clock())
+            if isinstance(outcome, Done):
+                self._copies[number] = outcome.id
+            else:
+                self._settle(number, outcome)
 
     def _written(self, number: int, request: Request, answer: Answer) -> Outcome:
         operation = self._left[number]
@@ -186,6 +232,8 @@ class Application:
             self._settle(number, outcome)
 
     def _settle(self, number: int, outcome: Outcome) -> None:
+        if number in self._copies and not isinstance(outcome, Done):
+            outcome = half_moved(outcome)
         del self._left[number]
         self._unread.discard(number)
         self._outcomes[number] = outcome

@@ -23,6 +23,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     With ``version`` (a changeKey) Graph carries it out only if that is still the event's, and answers
     412 if it is not. ``page`` is how many items a page should have, where no query option can say so.
+    ``formatted``: the text of events is to come as it is, with its format.
     """
 
     method: str
@@ -30,11 +31,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     body: dict[str, Any] | None = None
     version: str | None = None
     page: int | None = None
+    formatted: bool = False
 
     @property
     def headers(self) -> dict[str, str]:
         """The headers of its own. An event's ETag is made of its changeKey."""
         headers = {} if self.page is None else preferring(self.page)
+        if self.formatted:
+            headers = {"Prefer": PREFERENCES["Prefer"].replace('"text"', '"html"')}
         return headers if self.version is None else headers | {"If-Match": f'W/"{self.version}"'}
 
 

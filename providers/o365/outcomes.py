@@ -15,6 +15,7 @@ from providers.contract import (
     Delete,
     Done,
     Gone,
+    Move,
     Operation,
     Outcome,
     Refused,
@@ -106,14 +107,14 @@ _TOKEN_TRANSIENT = frozenset({90033, 90024, 50058})
 
 
 def of_write(operation: Operation, answer: Answer, now: datetime) -> Outcome:
-    """The outcome of a Create, Update or Delete. ``now`` is aware, in UTC."""
+    """The outcome of a Create, an Update, a Delete, or the copy of a Move. ``now`` is aware, in UTC."""
     code = _code(answer)
     match operation:
         case _ if 200 <= answer.status < 300:
             return _done(operation, answer)
         case Delete(id=id) if code.casefold() in _ITEM_NOT_FOUND:
             return Done(id)
-        case Create() if code.casefold() in _ITEM_NOT_FOUND:
+        case Create() | Move() if code.casefold() in _ITEM_NOT_FOUND:
             return Gone(what="calendar", code=code, reason=_NO_CALENDAR)
         case _:
             return _failure(answer, now, lambda: _unclear(code))
@@ -262,7 +263,7 @@ def no_token(code: str) -> Unknown:
 def _done(operation: Operation, answer: Answer) -> Outcome:
     body = answer.body or {}
     version = body.get("changeKey")
-    if isinstance(operation, Create):
+    if isinstance(operation, Create | Move):
         id = body.get("id")
         if not isinstance(id, str):
             return _unclear("answer_without_id")

@@ -22,6 +22,7 @@ __all__ = [
     "get",
     "held_in",
     "list_request",
+    "moment",
     "probe_request",
     "properties_in",
     "remote_event",
@@ -92,8 +93,8 @@ def content(item: dict[str, Any]) -> Content:
     all_day = bool(item["isAllDay"])
     return Content(
         title=item["subject"] or "",
-        start=_moment(item["start"], all_day=all_day),
-        end=_moment(item["end"], all_day=all_day),
+        start=moment(item["start"], all_day=all_day),
+        end=moment(item["end"], all_day=all_day),
         all_day=all_day,
         location=(item.get("location") or {}).get("displayName") or "",
         body=body["content"],
@@ -123,12 +124,12 @@ def _marker(item: dict[str, Any]) -> Marker | None:
     return from_strings(properties_in(item))
 
 
-def _moment(value: dict[str, str], *, all_day: bool) -> datetime:
-    """In UTC, as was asked for. All-day events have their days' midnights in any zone."""
-    moment = datetime.fromisoformat(value["dateTime"])
+def moment(value: dict[str, str], *, all_day: bool) -> datetime:
+    """In UTC, as was asked for. All-day events have their days' midnights, whatever the zone."""
+    found = datetime.fromisoformat(value["dateTime"])
     if not all_day and value["timeZone"] != "UTC":
         raise ValueError("the time is not in UTC, as was asked for")
-    return moment.replace(tzinfo=UTC)
+    return found.replace(tzinfo=UTC)
 
 
 def get(

@@ -217,17 +217,27 @@ def _get(call: Call, element: etree._Element) -> str:
     return f"<m:Items>{render_item(native, shown)}</m:Items>"
 
 
+def _target(call: Call) -> tuple[SandboxMailbox, str]:
+    """Where a copy or a move goes: mailbox, and name of the folder in it. Raises ``ResponseError``."""
+    try:
+        mailbox, folder = call.caller.folder(call.part("ToFolderId")[0])
+    except ResponseError as error:
+        code = "ErrorToFolderNotFound" if error.code == "ErrorFolderNotFound" else error.code
+        raise ResponseError(code, error.message) from error
+    return mailbox, folder.name
+
+
 def _copy(call: Call, element: etree._Element) -> str:
-    mailbox, folder = call.caller.folder(call.part("ToFolderId")[0])
+    mailbox, folder = _target(call)
     _, native = call.caller.item(element)
-    copied = items.copy_item(mailbox, native, folder.name)
+    copied = items.copy_item(mailbox, native, folder)
     return _item_xml(mailbox, copied) if _wants_ids(call) else _EMPTY_ITEMS
 
 
 def _move(call: Call, element: etree._Element) -> str:
-    mailbox, folder = call.caller.folder(call.part("ToFolderId")[0])
+    mailbox, folder = _target(call)
     source, native = call.caller.item(element)
-    moved = items.copy_item(mailbox, native, folder.name)
+    moved = items.copy_item(mailbox, native, folder)
     items.remove_item(source, native)
     return _item_xml(mailbox, moved) if _wants_ids(call) else _EMPTY_ITEMS
 
