@@ -18,6 +18,8 @@ __all__ = [
     "FOUND",
     "GONE_BEFORE",
     "LOST",
+    "MOVED",
+    "MOVE_LOST",
     "NOT_DONE",
     "STILL_UNKNOWN",
     "VANISHED",
@@ -58,6 +60,13 @@ LOST = Answer(
     outcome="lost",
     code="lost",
     reason="No answer came, and the event cannot be seen in the mailbox: it is created by a new attempt.",
+)
+
+MOVED = Answer(outcome="done", code="moved", reason="It is in another calendar now, with all that is in it.")
+MOVE_LOST = Answer(
+    outcome="lost",
+    code="not_moved",
+    reason="No answer came, and the event cannot be seen in the other calendar: it is moved once more.",
 )
 
 

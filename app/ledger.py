@@ -15,13 +15,14 @@ from asyncpg import Record
 
 from app.database.queries import query
 from app.database.types import Connection, Pool
-from app.history import FOUND, GONE_BEFORE, LOST, NOT_DONE, STILL_UNKNOWN, VANISHED, Answer, note
+from app.history import FOUND, GONE_BEFORE, LOST, MOVE_LOST, NOT_DONE, STILL_UNKNOWN, VANISHED, Answer, note
 from providers.contract import (
     Create,
     Delete,
     Done,
     Event,
     Marker,
+    Move,
     Operation,
     Refused,
     RemoteEvent,
@@ -29,7 +30,18 @@ from providers.contract import (
 )
 from providers.marker import event_identity
 
-__all__ = ["Answers", "Entry", "Lease", "LeaseLost", "Ledger", "Lost", "Place", "Sent", "Settlement"]
+__all__ = [
+    "Answers",
+    "Entry",
+    "Lease",
+    "LeaseLost",
+    "Ledger",
+    "Lost",
+    "Moving",
+    "Place",
+    "Sent",
+    "Settlement",
+]
 
 
 class LeaseLost(Exception):
@@ -65,6 +77,13 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         return self.id is None or self.calendar is not None
 
 
+class Moving(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an event was to be moved to, and the attempt that its marker names there."""
+
+    attempt: UUID
+    place: Place
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A row whose operation was sent and never answered."""
 
@@ -76,7 +95,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     before: Event | None
     """What the mailbox held of ours before, as far as is known."""
     sent: Event | None
-    """What was sent; None for a delete."""
+    """What was sent; None for a delete or a move."""
+    moving: Moving | None = None
+    """Of a move; then nothing else was sent."""
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +106,17 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     operation: Operation
     place: Place
+    """The calendar that the event is in, or is put into by a create."""
     tries: int
+    moving: Moving | None = None
+    """Of a move."""
+    again: bool = False
+    """Of a move: it was sent before, and nobody knows whether it was carried out."""
+
+    @property
+    def target(self) -> Place:
+        """The calendar that is written to."""
+        return self.place if self.moving is None else self.moving.place
 
 
 class Lost(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,12 +143,20 @@ class Settlement(msgspec.Struct, kw_only=True):
     """Updates of events that are not there any more."""
     deleted: list[int] = []
     """Deletes that had been carried out."""
+    moved: dict[int, str] = {}
+    """Moves that had been carried out, with the event's id there; an original may have been left behind."""
+    move_again: list[int] = []
+    """Moves that had not been carried out, of the event itself: sent again before anything else."""
+    move_lost: list[int] = []
+    """Moves whose copy cannot be seen, but might arrive late."""
 
 
 class Answers(msgspec.Struct, kw_only=True):
     """What the provider answered to operations, by ledger id. What is not named stays unknown."""
 
     written: dict[int, Done] = {}
+    moved: dict[int, str] = {}
+    """The ids that the events have where they are now."""
     deleted: list[int] = []
     vanished: list[int] = []
     unsent: list[int] = []
@@ -135,7 +174,24 @@ def _place(row: Record) -> Place:
     return Place(id=row["calendar_id"], calendar=row["calendar"])
 
 
+def _moving(row: Record) -> Moving | None:
+    if row["move_attempt"] is None:
+        return None
+    place = Place(id=row["move_to"], calendar=row["move_calendar"])
+    return Moving(attempt=UUID(int=row["move_attempt"].int), place=place)
+
+
 def _operation(row: Record, instance: str) -> Operation:
+    moving = _moving(row)
+    if moving is not None:
+        marker = Marker(
+            instance=instance,
+            synchronization=row["synchronization_id"],
+            event=event_identity(row["uid"]),
+            attempt=moving.attempt,
+        )
+        zone = msgspec.json.decode(row["content"], type=Event).time_zone
+        return Move(id=row["remote_id"], calendar=moving.place.calendar, marker=marker, time_zone=zone)
     if row["state"] == "deleting":
         return Delete(id=row["remote_id"], version=row["remote_version"])
     event = msgspec.json.decode(row["sent_content"], type=Event)
@@ -158,13 +214,13 @@ def _operation(row: Record, instance: str) -> Operation:
     )
 
 
-_ORDER = {Delete: 0, Update: 1, Create: 2}
+_ORDER = {Delete: 0, Move: 1, Update: 1, Create: 2}
 
 
 def _send_order(sent: Sent) -> tuple[int, str, int]:
-    """Deletions first, then updates, then creations, the soonest first."""
+    """Deletions first, then moves and updates, then creations, the soonest first."""
     operation = sent.operation
-    start = "" if isinstance(operation, Delete) else operation.event.start.isoformat()
+    start = "" if isinstance(operation, Delete | Move) else operation.event.start.isoformat()
     return _ORDER[type(operation)], start, sent.id
 
 
@@ -224,6 +280,7 @@ class Ledger:
                 remote_id=row["remote_id"],
                 before=_event(row["content"]),
                 sent=_event(row["sent_content"]),
+                moving=_moving(row),
             )
             for row in rows
         ]
@@ -238,6 +295,9 @@ class Ledger:
             (settlement.resend, NOT_DONE),
             (settlement.vanished, VANISHED),
             (settlement.deleted, FOUND),
+            (settlement.moved, FOUND),
+            (settlement.move_again, NOT_DONE),
+            (settlement.move_lost, MOVE_LOST),
         ):
             answers |= dict.fromkeys(ids, answer)
         async with self.transaction() as (connection, _):
@@ -256,6 +316,10 @@ class Ledger:
             await connection.execute(query("ledger.settle_resend"), settlement.resend)
             await connection.execute(query("ledger.vanished"), settlement.vanished)
             await connection.execute(query("ledger.deleted"), settlement.deleted)
+            moved = settlement.moved
+            await connection.execute(query("ledger.moved"), list(moved), list(moved.values()), now)
+            await connection.execute(query("ledger.settle_move_again"), settlement.move_again)
+            await connection.execute(query("ledger.settle_move_lost"), settlement.move_lost, look_again_at)
 
     async def lost(self, now: datetime) -> list[Lost]:
         """Attempts believed lost that are to be looked for again."""
@@ -320,16 +384,21 @@ class Ledger:
         async with self.transaction() as (connection, _):
             return int(await connection.fetchval(query("ledger.pending"), self.mailbox_id, limit, now))
 
-    async def send(self, limit: int, now: datetime) -> list[Sent]:
-        """Note the next operations as sent. Only after this may the provider hear of them."""
+    async def send(self, limit: int, now: datetime, *, copying: bool) -> list[Sent]:
+        """Note the next operations as sent. Only after this may the provider hear of them.
+
+        ``copying``: the provider moves events by copying them.
+        """
         async with self.transaction() as (connection, _):
-            rows = await connection.fetch(query("ledger.send"), self.mailbox_id, limit, now)
+            rows = await connection.fetch(query("ledger.send"), self.mailbox_id, limit, now, copying)
         sent = [
             Sent(
                 id=row["id"],
                 operation=_operation(row, self._instance),
                 place=_place(row),
                 tries=row["tries"],
+                moving=_moving(row),
+                again=row["again"],
             )
             for row in rows
         ]
@@ -347,6 +416,9 @@ class Ledger:
                 [done.version for done in written.values()],
                 now,
             )
+        if answers.moved:
+            moved = answers.moved
+            await connection.execute(query("ledger.moved"), list(moved), list(moved.values()), None)
         if answers.deleted:
             await connection.execute(query("ledger.deleted"), answers.deleted)
         if answers.vanished:

@@ -25,6 +25,7 @@ from providers.contract import (
     Gone,
     Mailbox,
     Marker,
+    Move,
     Operation,
     Outcome,
     Permit,
@@ -45,7 +46,12 @@ DOWN = Unknown(code="connection_refused", reason="The provider does not answer."
 NO_ACCESS = Refused(code="access_denied", reason="No access to this mailbox.", scope="mailbox")
 NO_CALENDAR = Gone(what="calendar", code="no_such_calendar", reason="There is no such calendar.")
 
-NAMES: dict[type[Operation], str] = {Create: "create", Update: "update", Delete: "delete"}
+NAMES: dict[type[Operation], str] = {
+    Create: "create",
+    Update: "update",
+    Delete: "delete",
+    Move: "move",
+}
 
 
 class FakeEvent(msgspec.Struct, kw_only=True):
@@ -113,10 +119,16 @@ class FakeMailbox(msgspec.Struct, kw_only=True):
         return self.put(source.event, source.marker, source.notes, source.calendar)
 
     def move(self, id: str, calendar: str | None) -> FakeEvent:
-        """The person drags an event into another calendar, where it has another id."""
-        source = self.events[id]
+        """The person drags an event into another calendar (or Rooster moves it), where it has another id.
+
+        It was made when it was made: it stays before the copies of it.
+        """
+        before = dict(self.events)
+        source = before[id]
         self.remove(id)
-        return self.put(source.event, source.marker, source.notes, calendar)
+        moved = self.put(source.event, source.marker, source.notes, calendar)
+        self.events = {event.id: event for event in (moved if e.id == id else e for e in before.values())}
+        return moved
 
     def make_calendar(self, name: str, maker: str | None = None) -> str:
         """The person makes a calendar (or, with a maker, Rooster does); gives its id."""
@@ -180,17 +192,19 @@ class FakeAdapter:
         batch: int = 20,
         quotas: tuple[Quota, ...] = (),
         idempotent_create: bool = False,
+        moves_by_copying: bool = False,
         account: str = "service",
     ) -> None:
         self.type = type
         self.batch = batch
         self.quotas = quotas
         self.idempotent_create = idempotent_create
+        self.moves_by_copying = moves_by_copying
         self.accounts: dict[str, str] = {}
         self._account = account
         self._mailboxes: list[FakeMailbox] = []
         self._failures: dict[str, deque[Failure]] = {}
-        self._late: list[tuple[FakeMailbox, Create, str | None]] = []
+        self._late: list[tuple[FakeMailbox, Create | Move, str | None]] = []
         self._identities = count(1)
         self.down: Outcome | None = None
         """While set, every call and every operation has this answer, and nothing is done."""
@@ -234,9 +248,9 @@ class FakeAdapter:
         """The next ``times`` of ``operation`` (None: all from now on) have this answer.
 
         ``operation`` is ``probe``, ``find``, ``list``, ``changes``, ``calendars``, ``make_calendar``,
-        ``remove_calendar``, ``create``, ``update`` or ``delete``. An exception is
-        raised, as if the process died there. ``committed``: it is done all the same, and only the answer
-        is lost. ``late``: a create is done when ``deliver`` is called. Failures are used up in the
+        ``remove_calendar``, ``create``, ``update``, ``move`` or ``delete``. An exception
+        is raised, as if the process died there. ``committed``: it is done all the same, and only the answer
+        is lost. ``late``: a create or a move is done when ``deliver`` is called. Failures are used up in the
         order in which they were scripted; ``mailbox`` (an address) limits one to that mailbox.
         """
         self._failures.setdefault(operation, deque()).append(
@@ -249,10 +263,13 @@ class FakeAdapter:
         self._failures.clear()
 
     def deliver(self) -> int:
-        """The creates that were on their way arrive. Returns how many."""
+        """The creates and moves that were on their way arrive. Returns how many."""
         late, self._late = self._late, []
-        for mailbox, create, calendar in late:
-            self._create(mailbox, create, calendar)
+        for mailbox, operation, calendar in late:
+            if isinstance(operation, Create):
+                self._create(mailbox, operation, calendar)
+            elif operation.id in mailbox.events:
+                self._move(mailbox, operation, calendar, late=True)
         return len(late)
 
     def count(self, operation: str) -> int:
@@ -417,10 +434,10 @@ class FakeAdapter:
         if failure is None and self.down is not None:
             return self.down
         if failure is not None:
-            if failure.committed and held is not None:
+            if failure.committed and held is not None and self._has_calendar(held, operation, mailbox):
                 self._carry_out(held, operation, mailbox.calendar)
             if failure.late and held is not None:
-                assert isinstance(operation, Create)
+                assert isinstance(operation, Create | Move)
                 self._late.append((held, operation, mailbox.calendar))
             if isinstance(failure.answer, BaseException):
                 raise failure.answer
@@ -429,14 +446,23 @@ class FakeAdapter:
             return self._no_mailbox()
         if not held.writable:
             return NO_ACCESS
-        if mailbox.calendar is not None and mailbox.calendar not in held.calendars:
+        if not self._has_calendar(held, operation, mailbox):
             return NO_CALENDAR
         return self._carry_out(held, operation, mailbox.calendar)
+
+    @staticmethod
+    def _has_calendar(held: FakeMailbox, operation: Operation, mailbox: Mailbox) -> bool:
+        written_to = operation.calendar if isinstance(operation, Move) else mailbox.calendar
+        return written_to is None or written_to in held.calendars
 
     def _carry_out(self, held: FakeMailbox, operation: Operation, calendar: str | None) -> Outcome:
         match operation:
             case Create():
                 return self._create(held, operation, calendar)
+            case Move(id=id):
+                if id not in held.events or held.events[id].calendar != calendar:
+                    return Gone(what="event", code="not_found", reason="The event is not there.")
+                return self._move(held, operation, calendar)
             case Update(id=id, event=event):
                 found = held.events.get(id)
                 if found is None:
@@ -463,6 +489,28 @@ class FakeAdapter:
         held.used_attempts.add(attempt)
         made = held.put(create.event, create.marker, calendar=calendar)
         return Done(made.id, str(made.version))
+
+    def _move(self, held: FakeMailbox, move: Move, calendar: str | None, *, late: bool = False) -> Outcome:
+        """The event itself goes; an idempotent provider goes by its own ids, which it keeps.
+
+        A copy that is made late is all that is done: only after its answer the original would be deleted.
+        """
+        event = held.events[move.id]
+        if event.calendar != calendar or (move.calendar and move.calendar not in held.calendars):
+            return NO_CALENDAR
+        if self.moves_by_copying:
+            made = held.put(event.event, move.marker, event.notes, move.calendar)
+            if not late:
+                held.remove(move.id)
+            return Done(made.id)
+        if self.idempotent_create:
+            # What is on its way does not come after what was sent, and answered, later: the event has its id
+            # again when it comes back, and nobody could tell that move from another one.
+            self._late = [one for one in self._late if getattr(one[1], "id", None) != move.id]
+            held.removed.append((held.next(), event.calendar, event.id))
+            event.calendar, event.version = move.calendar, held.next()
+            return Done(event.id)
+        return Done(held.move(move.id, move.calendar).id)
 
     @staticmethod
     def _remote(event: FakeEvent) -> RemoteEvent:

@@ -39,7 +39,8 @@ async def rebuild_mailbox(
     An event belongs to the synchronization that its marker names, if that is here and has this mailbox;
     else to a current one of the mailbox that wants it; else to the mailbox's latest former one, where a
     CLEANUP finds it. People's copies and other instances' events are never taken for ours. Ids of
-    synchronizations that markers name are not given out again. Raises as ``visit`` does.
+    synchronizations that markers name are not given out again. An event that is in another calendar of ours
+    than its row says is still the row's: it may have been moved after the backup. Raises as ``visit`` does.
     """
     async with visit(pool, adapter, config, clock, mailbox_id, wait_seconds) as (ledger, mailbox):
         await settle_unknown(ledger, adapter, mailbox, config.instance, clock())
@@ -53,7 +54,7 @@ async def rebuild_mailbox(
                 [calendar.id for calendar in ours],
                 reading,
             )
-            for name in ("advance_ids", "confirm", "doubt"):
+            for name in ("advance_ids", "confirm", "moved", "doubt"):
                 await connection.execute(query(f"rebuild.{name}"), reading)
             await connection.execute(query("rebuild.place"), reading, now)
             await connection.execute(query("rebuild.former"), reading, now)

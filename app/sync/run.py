@@ -17,7 +17,7 @@ from app.clock import Clock
 from app.config import Config
 from app.database.queries import query
 from app.database.types import Connection, Pool
-from app.history import GONE_BEFORE, VANISHED, answer_of
+from app.history import GONE_BEFORE, MOVED, VANISHED, answer_of
 from app.ledger import Answers, Lease, LeaseLost, Ledger, Sent
 from app.sync.calendars import in_calendar, is_calendar_gone, make_needed, note_gone, remove_unneeded
 from app.sync.metrics import OPERATIONS
@@ -32,6 +32,7 @@ from providers.contract import (
     Done,
     Gone,
     Mailbox,
+    Move,
     Outcome,
     ProviderError,
     Refused,
@@ -215,7 +216,8 @@ class Run:
                     return self._blocked(block)
                 # Our own pace, not the provider's complaint: the synchronization goes on by itself.
                 return Ending(status=None, due_at=room_at)
-            sent = await self._ledger.send(pending, self._clock())
+            copying = self._adapter.moves_by_copying
+            sent = await self._ledger.send(pending, self._clock(), copying=copying)
             outcomes = await self._apply(mailbox, sent)
             stop, wake = await self._note(mailbox, sent, outcomes)
             if stop is not None:
@@ -260,6 +262,7 @@ class Run:
             if outcome is None:
                 answers.unsent.append(item.id)
                 continue
+            outcome = _doubted(item, outcome)
             kind = type(item.operation).__name__.lower()
             OPERATIONS.labels(self._adapter.type, kind, type(outcome).__name__.lower()).inc()
             answers.history[item.id] = answer_of(outcome, created=isinstance(item.operation, Create))
@@ -268,6 +271,9 @@ class Run:
                     self._progress = True
                     if isinstance(item.operation, Delete):
                         answers.deleted.append(item.id)
+                    elif isinstance(item.operation, Move):
+                        answers.moved[item.id] = outcome.id
+                        answers.history[item.id] = MOVED
                     else:
                         answers.written[item.id] = outcome
                 case Gone(what="event") if isinstance(item.operation, Delete):
@@ -282,10 +288,10 @@ class Run:
                         retry_at = now + self._back_off(item.tries)
                     answers.refused[item.id] = (outcome, retry_at)
                     self._log_refusal(item, outcome)
-                case Gone(what="calendar") if item.place.calendar and item.place.id not in self._made:
+                case Gone(what="calendar") if item.target.calendar and item.target.id not in self._made:
                     # One of ours, which somebody has removed: it is made again, once a run.
                     answers.unsent.append(item.id)
-                    gone.add(item.place.calendar)
+                    gone.add(item.target.calendar)
                 case Unknown():
                     stops.append(outcome)
                 case Throttled() | Refused() | Gone():
@@ -306,7 +312,7 @@ class Run:
             log.warning(
                 "event_refused",
                 synchronization=operation.marker.synchronization,
-                uid=operation.event.uid,
+                uid=operation.marker.event if isinstance(operation, Move) else operation.event.uid,
                 code=refusal.code,
             )
 
@@ -410,6 +416,13 @@ class Run:
         at_once = self._config.sync.bulk_concurrency
         for row in await connection.fetch(query("runs.visited"), self._lease.mailbox_id, wake, now, error):
             await connection.execute(query("runs.feed"), row["id"], at_once, now)
+
+
+def _doubted(item: Sent, outcome: Outcome) -> Outcome:
+    """The outcome; the event of a move that was sent before is not gone: it may be where it was to go."""
+    if item.again and isinstance(outcome, Gone) and outcome.what == "event":
+        return Unknown(code="moved_before", reason="The event may have been moved before: it is looked for.")
+    return outcome
 
 
 def _ends_run(outcome: Outcome) -> bool:

@@ -2,14 +2,15 @@
 
 An answer that never came is not a failure: before anything is sent again, the mailbox is searched for
 the attempt. A create that cannot be seen may still be on its way; where the provider would then make a
-second event, the next try is a new attempt, and the old one is looked for again later.
+second event, the next try is a new attempt, and the old one is looked for again later. A move is looked for
+in both calendars.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from app.ledger import Entry, Ledger, Lost, Place, Settlement
+from app.ledger import Entry, Ledger, Lost, Moving, Place, Settlement
 from app.sync.calendars import in_calendar, is_calendar_gone, note_gone
 from providers.contract import Adapter, Delete, Done, Mailbox, Permit, ProviderError, RemoteEvent
 
@@ -29,14 +30,64 @@ async def settle_unknown(
 
     Raises ProviderError if the mailbox cannot be read: then nothing is known, and nothing is noted.
     """
-    by_place: dict[Place, list[Entry]] = {}
-    for entry in await ledger.unknown():
-        by_place.setdefault(entry.place, []).append(entry)
-    for place, entries in by_place.items():
+    unknown = await ledger.unknown()
+    moves = [entry for entry in unknown if entry.moving is not None]
+    if moves:
+        moved = await _find_moved(ledger, adapter, mailbox, instance, moves)
+        await ledger.settle(moved, now, look_again_at=now + LOOK_AGAIN)
+    others = [entry for entry in unknown if entry.moving is None]
+    for place, entries in _by_place(others, lambda entry: entry.place).items():
         attempts = [entry.attempt for entry in entries]
         found = await _find(ledger, adapter, mailbox, instance, place, attempts)
         settlement = compare(entries, found, idempotent_create=adapter.idempotent_create)
         await ledger.settle(settlement, now, look_again_at=now + LOOK_AGAIN)
+
+
+def _by_place(entries: Iterable[Entry], place: Callable[[Entry], Place]) -> dict[Place, list[Entry]]:
+    by_place: dict[Place, list[Entry]] = {}
+    for entry in entries:
+        by_place.setdefault(place(entry), []).append(entry)
+    return by_place
+
+
+async def _find_moved(
+    ledger: Ledger, adapter: Adapter, mailbox: Mailbox, instance: str, moves: Sequence[Entry]
+) -> Settlement:
+    """The truth about moves.
+
+    Where the event itself goes, it is first looked for where it was: there it is known by its id, whatever
+    copies of it the person has made. So one that is on its way meanwhile is not missed either.
+    """
+    settlement = Settlement()
+    gone = list(moves)
+    if not adapter.moves_by_copying:
+        gone = []
+        for place, entries in _by_place(moves, lambda entry: entry.place).items():
+            attempts = [entry.attempt for entry in entries]
+            found = {event.id for event in await _find(ledger, adapter, mailbox, instance, place, attempts)}
+            settlement.move_again += [entry.id for entry in entries if entry.remote_id in found]
+            gone += [entry for entry in entries if entry.remote_id not in found]
+    for place, entries in _by_place(gone, lambda entry: _moving(entry).place).items():
+        attempts = [_moving(entry).attempt for entry in entries]
+        there: dict[UUID, str] = {}
+        for event in await _find(ledger, adapter, mailbox, instance, place, attempts):
+            there.setdefault(event.marker.attempt, event.id)
+        for entry in entries:
+            remote_id = there.get(_moving(entry).attempt)
+            if remote_id is not None:
+                settlement.moved[entry.id] = remote_id
+            elif adapter.moves_by_copying:
+                settlement.move_lost.append(entry.id)
+            elif entry.state == "deleting":
+                settlement.deleted.append(entry.id)
+            else:
+                settlement.vanished.append(entry.id)
+    return settlement
+
+
+def _moving(entry: Entry) -> Moving:
+    assert entry.moving is not None
+    return entry.moving
 
 
 async def _find(

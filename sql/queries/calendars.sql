@@ -75,7 +75,7 @@ WHERE c.mailbox_id = $1 AND c.remote_id IS NOT NULL
         SELECT FROM unlinks AS u
         WHERE u.mailbox_id = $1 AND u.mode = 'CLEANUP' AND u.marked_at IS NOT NULL AND u.done_at IS NULL
     )
-    AND NOT EXISTS (SELECT FROM ledger AS l WHERE l.calendar_id = c.id)
+    AND NOT EXISTS (SELECT FROM ledger AS l WHERE l.calendar_id = c.id OR l.move_to = c.id)
     AND NOT EXISTS (
         SELECT FROM synchronizations AS s
         WHERE s.mailbox_id = $1 AND s.unlinked_at IS NULL AND s.preferences ->> 'calendar.name' = c.name

@@ -1,9 +1,11 @@
 -- name: unknown
 -- What was sent from mailbox $1 and never answered: the truth about it is to be found.
 SELECT
-    l.id, l.state, l.attempt, l.remote_id, l.content, l.sent_content, l.calendar_id, c.remote_id AS calendar
+    l.id, l.state, l.attempt, l.remote_id, l.content, l.sent_content, l.calendar_id, c.remote_id AS calendar,
+    l.move_attempt, l.move_to, m.remote_id AS move_calendar
 FROM ledger AS l
 LEFT JOIN calendars AS c ON c.id = l.calendar_id
+LEFT JOIN calendars AS m ON m.id = l.move_to
 WHERE l.mailbox_id = $1 AND l.sent_at IS NOT NULL
 ORDER BY l.id;
 
@@ -47,6 +49,46 @@ SET state = 'updating', content_hash = NULL, possible = possible || sent_content
     sent_at = NULL, sent_content = NULL, sent_hash = NULL
 FROM unnest($1::bigint[], $2::text[]) AS found (id, remote_version)
 WHERE ledger.id = found.id;
+
+-- name: moved
+-- These ($1) were put into the other calendar, and have the id $2 there. In which version it holds nothing but ours,
+-- nobody knows. Where that was done by copying, the originals may still be there: they are taken out, from $3 on; if that
+-- is null, they are gone.
+WITH originals AS (
+    INSERT INTO lost_creates (attempt, mailbox_id, calendar_id, check_at, remote_id)
+    SELECT attempt, mailbox_id, calendar_id, $3, remote_id
+    FROM ledger
+    WHERE id = ANY($1::bigint[]) AND attempt <> move_attempt AND $3::timestamptz IS NOT NULL
+    ON CONFLICT (attempt) DO UPDATE SET
+        calendar_id = excluded.calendar_id, check_at = excluded.check_at, remote_id = excluded.remote_id
+)
+
+UPDATE ledger
+SET state = CASE state WHEN 'updating' THEN 'present' ELSE state END,
+    attempt = move_attempt, calendar_id = move_to, remote_id = moved.remote_id, remote_version = NULL,
+    move_attempt = NULL, move_to = NULL, may_arrive = false,
+    sent_at = NULL, sent_content = NULL, sent_hash = NULL,
+    tries = 0, retry_at = NULL, refused_hash = NULL, error_code = NULL, error = NULL
+FROM unnest($1::bigint[], $2::text[]) AS moved (id, remote_id)
+WHERE ledger.id = moved.id;
+
+-- name: settle_move_again
+-- These moves ($1) were not carried out, and might yet be: they are sent again.
+UPDATE ledger
+SET may_arrive = true, sent_at = NULL, sent_content = NULL, sent_hash = NULL
+WHERE id = ANY($1::bigint[]);
+
+-- name: settle_move_lost
+-- The copies that these moves ($1) were to make cannot be seen, but might yet arrive: they are looked for from $2 on. The
+-- events are where they were.
+WITH lost AS (
+    INSERT INTO lost_creates (attempt, mailbox_id, calendar_id, check_at)
+    SELECT move_attempt, mailbox_id, move_to, $2 FROM ledger WHERE id = ANY($1::bigint[])
+)
+
+UPDATE ledger
+SET move_attempt = NULL, move_to = NULL, sent_at = NULL, sent_content = NULL, sent_hash = NULL
+WHERE id = ANY($1::bigint[]);
 
 -- name: lost
 -- Creates believed lost in mailbox $1 that are to be looked for at $2.
@@ -217,14 +259,15 @@ WHERE w.enabled AND NOT w.held AND NOT w.past
     );
 
 -- name: plan_changes
--- Wanted in mailbox $1 at $2 and in the ledger, but not as it should be: to be created, updated, taken out of the
--- calendar that it is not wanted in any more, or left as it is again. What is past would not be put into another calendar,
--- so it stays where it is; and nothing is taken out before the other calendar is there.
+-- Wanted in mailbox $1 at $2 and in the ledger, but not as it should be: to be created, updated, moved to another calendar
+-- (an update as well), or left as it is again. What is past would not be put into another calendar, so it stays where it
+-- is; and nothing moves before the other calendar is there.
 WITH wanted AS (
     SELECT l.id, w.calendar_id, CASE
         WHEN l.remote_id IS NULL THEN 'creating'
+        WHEN l.move_attempt IS NOT NULL THEN 'updating'
         WHEN l.calendar_id IS DISTINCT FROM w.calendar_id AND NOT w.past
-            AND (w.calendar_id IS NULL OR c.remote_id IS NOT NULL) THEN 'deleting'
+            AND (w.calendar_id IS NULL OR c.remote_id IS NOT NULL) THEN 'updating'
         WHEN l.content_hash = w.content_hash THEN 'present'
         ELSE 'updating'
     END AS state
@@ -287,14 +330,27 @@ SELECT count(*) FROM (
 
 -- name: send
 -- The next at most $2 operations of mailbox $1 are noted as sent at $3, before the provider hears of them: deletions
--- first, then updates, then what begins soonest.
+-- first, then updates, then what begins soonest. What holds what it is to hold moves to the calendar that it is wanted in,
+-- under an attempt of its own where the provider moves by copying ($4). A move that might yet arrive goes before anything
+-- else, as afterwards it cannot any more.
 WITH work AS (
-    SELECT l.id, w.content, w.content_hash, c.remote_id AS calendar
+    SELECT
+        l.id, w.content, w.content_hash, c.remote_id AS calendar, m.remote_id AS move_calendar, move.*,
+        CASE WHEN move.again THEN l.move_to ELSE w.calendar_id END AS move_to
     FROM ledger AS l
     JOIN synchronizations AS s ON s.id = l.synchronization_id
     LEFT JOIN calendars AS c ON c.id = l.calendar_id
     LEFT JOIN wanted_events($1, $3) AS w
         ON w.synchronization_id = l.synchronization_id AND w.uid = l.uid AND l.state <> 'deleting'
+    LEFT JOIN calendars AS m ON m.id = CASE WHEN l.move_attempt IS NULL THEN w.calendar_id ELSE l.move_to END
+    CROSS JOIN LATERAL (
+        SELECT l.move_attempt IS NOT NULL AS again, l.remote_id IS NOT NULL AND CASE
+            WHEN l.move_attempt IS NOT NULL THEN l.move_to IS NULL OR m.remote_id IS NOT NULL
+            ELSE l.state = 'updating' AND l.content_hash IS NOT DISTINCT FROM w.content_hash AND NOT w.past
+                AND l.calendar_id IS DISTINCT FROM w.calendar_id
+                AND (w.calendar_id IS NULL OR m.remote_id IS NOT NULL)
+        END AS moves
+    ) AS move
     WHERE l.mailbox_id = $1 AND l.state IN ('creating', 'updating', 'deleting') AND l.sent_at IS NULL
         AND (l.retry_at IS NULL OR l.retry_at <= $3)
         AND (l.unlink_id IS NOT NULL OR (s.unlinked_at IS NULL AND s.enabled AND NOT s.held))
@@ -305,13 +361,19 @@ WITH work AS (
 )
 
 UPDATE ledger AS l
-SET sent_at = $3, sent_content = work.content, sent_hash = work.content_hash,
+SET sent_at = $3, sent_content = CASE WHEN NOT work.moves THEN work.content END, sent_hash = work.content_hash,
+    move_attempt = CASE WHEN work.moves THEN coalesce(
+        l.move_attempt, CASE WHEN $4::boolean THEN gen_random_uuid() ELSE l.attempt END
+    ) END,
+    move_to = CASE WHEN work.moves THEN work.move_to END,
+    may_arrive = l.may_arrive AND (l.remote_id IS NULL OR (work.moves AND work.again)),
     starts_at = CASE WHEN l.content IS NULL THEN (work.content ->> 'start')::timestamptz ELSE l.starts_at END,
     ends_at = CASE WHEN l.content IS NULL THEN (work.content ->> 'end')::timestamptz ELSE l.ends_at END
 FROM work
 WHERE l.id = work.id
 RETURNING l.id, l.state, l.synchronization_id, l.uid, l.attempt, l.remote_id, l.remote_version,
-    l.content, l.possible, l.sent_content, l.tries, l.drift, l.calendar_id, work.calendar;
+    l.content, l.possible, l.sent_content, l.tries, l.drift, l.calendar_id, work.calendar,
+    work.again, l.move_attempt, l.move_to, work.move_calendar;
 
 -- name: written
 -- The provider has created or updated these ($1): they have the id $2 and the version $3 now.
@@ -349,13 +411,16 @@ UPDATE ledger
 SET state = CASE WHEN answer.retry_at IS NULL AND state <> 'deleting' THEN 'refused' ELSE state END,
     refused_hash = CASE WHEN state <> 'deleting' THEN sent_hash END,
     error_code = answer.code, error = answer.reason, retry_at = answer.retry_at, tries = tries + 1,
+    move_attempt = NULL, move_to = NULL, may_arrive = may_arrive AND remote_id IS NULL,
     sent_at = NULL, sent_content = NULL, sent_hash = NULL
 FROM unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[]) AS answer (id, code, reason, retry_at)
 WHERE ledger.id = answer.id;
 
 -- name: unsent
--- These ($1) were not sent, after all.
-UPDATE ledger SET sent_at = NULL, sent_content = NULL, sent_hash = NULL
+-- These ($1) were not sent, after all. Of moves, an earlier one may have been.
+UPDATE ledger
+SET sent_at = NULL, sent_content = NULL, sent_hash = NULL,
+    move_attempt = CASE WHEN may_arrive THEN move_attempt END, move_to = CASE WHEN may_arrive THEN move_to END
 WHERE id = ANY($1::bigint[]);
 
 -- name: vanished
@@ -363,7 +428,7 @@ WHERE id = ANY($1::bigint[]);
 UPDATE ledger
 SET state = 'creating', attempt = gen_random_uuid(), may_arrive = false, remote_id = NULL, remote_version = NULL,
     content = NULL, content_hash = NULL, possible = '{}', drift = NULL, rewrites = 0,
-    sent_at = NULL, sent_content = NULL, sent_hash = NULL
+    move_attempt = NULL, move_to = NULL, sent_at = NULL, sent_content = NULL, sent_hash = NULL
 WHERE id = ANY($1::bigint[]);
 
 -- name: situation

@@ -82,7 +82,8 @@ WHERE mailbox_id = $1 AND remote_id = ANY($2::text[]) AND content IS NOT NULL;
 -- name: store
 -- Reading $1 has seen these events in the calendar $10: ids $2 at the positions $3 in the versions $4, with the markers $5
 -- (synchronization), $6 (event) and $7 (attempt). $8 are the fields that differ, separated by commas, and $9 the content.
--- One that is listed twice (the provider's pages have moved, or it has changed) is one, where it was seen first.
+-- One that is listed twice (the provider's pages have moved, or it has changed) is one, where it was seen first; listed in
+-- two calendars under one id (a listing may lag behind a move), it is in the one that the ledger says.
 INSERT INTO mirror AS m (
     reading_id, calendar, remote_id, position, version, synchronization_id, event, attempt, changes, content
 )
@@ -98,9 +99,15 @@ ON CONFLICT (reading_id, remote_id) DO UPDATE SET
     synchronization_id = excluded.synchronization_id,
     event = excluded.event,
     attempt = excluded.attempt,
+    calendar = excluded.calendar,
     changes = excluded.changes,
     content = excluded.content
-WHERE m.calendar IS NOT DISTINCT FROM excluded.calendar;
+WHERE m.calendar IS NOT DISTINCT FROM excluded.calendar OR EXISTS (
+    SELECT FROM ledger AS l
+    LEFT JOIN calendars AS c ON c.id = l.calendar_id
+    WHERE l.mailbox_id = (SELECT r.mailbox_id FROM readings AS r WHERE r.id = $1)
+        AND l.remote_id = excluded.remote_id AND c.remote_id IS NOT DISTINCT FROM excluded.calendar
+);
 
 -- name: drift
 -- How many events reading $1 has seen, and how many differ from the ledger, by kind.

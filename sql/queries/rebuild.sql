@@ -44,6 +44,17 @@ SET state = CASE WHEN l.state = 'deleting' THEN 'deleting' ELSE 'present' END,
 FROM mirror_events($1) AS e
 WHERE e.kind = 'unconfirmed' AND l.id = e.ledger_id;
 
+-- name: moved
+-- What is in another calendar by reading $1 than its row says is there now, and may be newer than the ledger.
+UPDATE ledger AS l
+SET calendar_id = (
+        SELECT c.id FROM calendars AS c WHERE c.mailbox_id = l.mailbox_id AND c.remote_id = e.calendar
+    ),
+    remote_id = e.remote_id, remote_version = NULL, drift = 'changed', content_hash = NULL, rewrites = 0,
+    move_attempt = NULL, move_to = NULL
+FROM mirror_events($1) AS e
+WHERE e.kind = 'elsewhere' AND l.id = e.ledger_id AND l.sent_at IS NULL;
+
 -- name: doubt
 -- What does not hold what the ledger says by reading $1 is to be written again: the mailbox may be newer than the ledger.
 UPDATE ledger AS l
@@ -141,7 +152,7 @@ SET state = CASE WHEN l.state = 'deleting' THEN 'deleting' ELSE 'present' END,
     remote_id = first.remote_id, remote_version = first.version,
     content = NULL, content_hash = NULL, possible = '{}', drift = 'changed', rewrites = 0,
     starts_at = (first.content ->> 'start')::timestamptz, ends_at = (first.content ->> 'end')::timestamptz,
-    sent_at = NULL, sent_content = NULL, sent_hash = NULL,
+    move_attempt = NULL, move_to = NULL, sent_at = NULL, sent_content = NULL, sent_hash = NULL,
     tries = 0, retry_at = NULL, refused_hash = NULL, error_code = NULL, error = NULL
 FROM first
 WHERE l.synchronization_id = first.placed_in AND l.uid = first.placed_as

@@ -21,8 +21,10 @@ NOTES = "mine"
 class InMemory:
     """The machine's ``Provider`` over a ``FakeAdapter``."""
 
-    def __init__(self, idempotent: bool) -> None:
-        self.adapter = FakeAdapter("ews", batch=3, idempotent_create=idempotent)
+    def __init__(self, idempotent: bool, moves_by_copying: bool = False) -> None:
+        self.adapter = FakeAdapter(
+            "ews", batch=3, idempotent_create=idempotent, moves_by_copying=moves_by_copying
+        )
         for address in ADDRESSES:
             self.adapter.add_mailbox(address)
 
