@@ -128,6 +128,10 @@ def _compare_link(
             event = held.get(own[uid]["remote_id"])
             if event is not None and not look_alike(event, wanted[uid]):
                 verdict.note("different", f"{link.address}: {uid} of {link.username} is not as published")
+            if event is not None and (event["calendar"] is not None) != link.own_calendar:
+                verdict.note(
+                    "different", f"{link.address}: {uid} of {link.username} is in the wrong calendar"
+                )
         return
     assert link.at is not None
     for uid, row in own.items():

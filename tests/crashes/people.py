@@ -13,6 +13,7 @@ from app.database.queries import query
 from app.database.types import Pool
 from app.provisioning.provision import provision
 from app.provisioning.unlink import Mode, unlink_one
+from app.sync.wake import wake_mailboxes
 from app.timetables.store import replace
 from providers.contract import Adapter, Event
 from tests.contract.harness import Control
@@ -26,8 +27,12 @@ UIDS = 8
 ROOMS = ("Room 1", "Room 2", "Room 3")
 
 OURS = """
-    SELECT l.uid, l.attempt::text AS attempt, l.remote_id, l.state, l.unlink_id, l.synchronization_id
+    SELECT l.uid, l.attempt::text AS attempt, l.remote_id, l.state, l.unlink_id, l.synchronization_id,
+        l.move_attempt IS NOT NULL AS moving
     FROM ledger AS l WHERE l.synchronization_id = $1
+"""
+PREFER = """
+    UPDATE synchronizations SET preferences = $2::text::jsonb WHERE id = $1 RETURNING mailbox_id
 """
 BEING_CLEANED = """
     SELECT EXISTS (
@@ -43,6 +48,8 @@ class Link(msgspec.Struct, kw_only=True):
     id: int
     username: str
     address: str
+    own_calendar: bool = False
+    """Whether its events are to be in a calendar of their own."""
     mode: Mode | None = None
     """How it was unlinked; None: it is current."""
     at: datetime | None = None
@@ -103,7 +110,8 @@ class People:
             user = draw.choice(self.users)
             address = self.addresses[self.users.index(user)]
             current = [link for link in self.links if link.username == user and link.mode is None]
-            match draw.choices(("publish", "unlink", "own", "copy", "remind"), (10, 4, 1, 2, 2))[0]:
+            kinds = ("publish", "unlink", "move", "own", "copy", "remind")
+            match draw.choices(kinds, (10, 4, 4, 1, 2, 2))[0]:
                 case "publish":
                     await self._publish(user)
                     if not current or draw.random() < 0.1:
@@ -118,6 +126,9 @@ class People:
                     if draw.random() < 0.4:
                         await self._link(user, address)
                         done.append("link")
+                case "move" if current:
+                    await self._move(draw.choice(current))
+                    done.append("move")
                 case "own":
                     await self._own(address)
                     done.append("own")
@@ -199,6 +210,10 @@ class People:
         )
         if all(link.id != made.id for link in self.links):
             self.links.append(Link(id=made.id, username=user, address=address))
+        # Their synchronizations have inherited what is set for their user, and here nothing is: set it anew.
+        for link in self.links:
+            if link.username == user and link.mode is None and link.own_calendar:
+                await self._prefer(link)
         # What the user's earlier synchronizations left there may become this one's.
         remains = self.must_remain[address]
         self.must_remain[address] = {id: owner for id, owner in remains.items() if owner != user}
@@ -228,9 +243,22 @@ class People:
             event = wanted.get(row["uid"])
             if id not in held or event is None or row["unlink_id"] is not None:
                 continue
+            if row["moving"]:  # Perhaps it has another id by now: nobody knows yet.
+                continue
             if mode == "DELETE_FUTURE_EVENTS" and event.start > link.at:
                 continue
             self.must_remain[link.address][id] = link.username
+
+    async def _move(self, link: Link) -> None:
+        link.own_calendar = not link.own_calendar
+        await self._prefer(link)
+
+    async def _prefer(self, link: Link) -> None:
+        preferences = {"calendar.name": "Timetable"} if link.own_calendar else {}
+        async with self._pool.acquire() as connection:
+            text = msgspec.json.encode(preferences).decode()
+            mailbox = await connection.fetchval(PREFER, link.id, text)
+            await wake_mailboxes(connection, [mailbox], self._clock())
 
     async def _own(self, address: str) -> None:
         start = self._begun.replace(microsecond=0) + timedelta(hours=self._random.randrange(-300, 300))

@@ -14,6 +14,7 @@ from providers.contract import (
     Create,
     Delete,
     Mailbox,
+    Move,
     Operation,
     Outcome,
     Permit,
@@ -115,6 +116,7 @@ class SteppedAdapter:
             for id in deletes
         }
         kinds |= {"update" for operation in operations if isinstance(operation, Update)}
+        kinds |= {"move" for operation in operations if isinstance(operation, Move)}
         creates = [operation for operation in operations if isinstance(operation, Create)]
         if creates:
             # By themselves or not: what a late answer means differs.

@@ -1,7 +1,8 @@
 """Properties of reconciling with preferences and calendars of its own: it ends as it should.
 
-To the machine come preferences that change and leave out events and say which calendar they are in, people
-who remove calendars and drag events from one to another, and readings that break off or have to start over.
+To the machine come preferences that change and leave out events and say which calendar they are in, moves
+that fail or come late, people who remove calendars and drag events from one to another, and readings that
+break off or have to start over.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 
 from app.preferences.shape import LeftOut, Shape
 from app.provisioning.refresh import ask_for_refresh
-from providers.contract import Event, Unknown
+from providers.contract import Event, Refused, Unknown
 from tests.clock import SettableClock
 from tests.fakes import NO_ACCESS
 from tests.sync.machine import USERS, Reconciling, sequences
@@ -22,6 +23,7 @@ from tests.sync.provider import ADDRESSES, Provider
 from tests.sync.test_properties import InMemory
 
 LOST = Unknown(code="lost", reason="No answer came.")
+REFUSED = Refused(code="busy", reason="Not now.", permanent=False)
 NAMES = ("Timetable", "Rooster")
 
 preferences = st.fixed_dictionaries(
@@ -41,7 +43,7 @@ class WithCalendars(InMemory):
 
     async def recover(self) -> None:
         self.adapter.recover()
-        # What is on its way into a calendar that was removed never arrives.
+        # What is on its way into, or out of, a calendar that was removed never arrives.
         self.adapter._late = [
             late for late in self.adapter._late if late[2] is None or late[2] in late[0].calendars
         ]
@@ -53,6 +55,7 @@ class Machine(Reconciling):
 
     loop: asyncio.AbstractEventLoop
     idempotent: bool
+    copying: bool
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +65,7 @@ class Machine(Reconciling):
         return self.loop
 
     def make_provider(self, clock: SettableClock) -> Provider:
-        return WithCalendars(self.idempotent)
+        return WithCalendars(self.idempotent, self.copying)
 
     @rule(data=st.data(), preferred=preferences, now=st.booleans())
     def prefer(self, data: st.DataObject, preferred: dict[str, Any], now: bool) -> None:
@@ -119,6 +122,27 @@ class Machine(Reconciling):
     def fail(self, call: str, answer: Any) -> None:
         self.world.adapter.fail(call, answer)
 
+    @rule(committed=st.booleans(), times=st.integers(1, 4))
+    def lose_moves(self, committed: bool, times: int) -> None:
+        self.provider.lose_answers("move", committed, times)
+
+    @rule(times=st.integers(1, 4))
+    def delay_moves(self, times: int) -> None:
+        self.world.adapter.fail("move", LOST, late=True, times=times)
+
+    @rule(answer=st.sampled_from((LOST, NO_ACCESS, REFUSED)))
+    def fail_a_move(self, answer: Any) -> None:
+        self.world.adapter.fail("move", answer)
+
+    @rule(committed=st.booleans())
+    def kill_in_a_move(self, committed: bool) -> None:
+        self.provider.kill("move", committed)
+
+    @rule()
+    def deliver(self) -> None:
+        """What was on its way arrives, in the middle of all this."""
+        self.world.adapter.deliver()
+
     @rule(after=st.sampled_from((None, 0, 3)))
     def break_off(self, after: int | None) -> None:
         self.world.adapter.list_fails_after = after
@@ -167,13 +191,21 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     loop.close()
 
 
-@pytest.mark.parametrize("idempotent", [False, True], ids=["like Exchange", "idempotent"])
+@pytest.mark.parametrize(
+    ("idempotent", "copying"),
+    [(False, False), (True, False), (False, True)],
+    ids=["like Exchange", "like Google", "like Graph"],
+)
 @pytest.mark.timeout(600)
 def test_whatever_happens_with_calendars_it_ends_well(
-    database_server: str, database_template: str, loop: asyncio.AbstractEventLoop, idempotent: bool
+    database_server: str,
+    database_template: str,
+    loop: asyncio.AbstractEventLoop,
+    idempotent: bool,
+    copying: bool,
 ) -> None:
     attributes = {"server": database_server, "template": database_template, "loop": loop}
     run_state_machine_as_test(
-        type("CalendarMachine", (Machine,), attributes | {"idempotent": idempotent}),
+        type("CalendarMachine", (Machine,), attributes | {"idempotent": idempotent, "copying": copying}),
         settings=sequences(10),
     )

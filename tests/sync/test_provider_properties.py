@@ -24,6 +24,7 @@ from providers.contract import (
     Delete,
     Event,
     Mailbox,
+    Move,
     Operation,
     Outcome,
     Permit,
@@ -46,7 +47,12 @@ Result = TypeVar("Result")
 """Sequences for each provider; 0: the same few in each run."""
 
 NOTES = "Bring my own chair"
-KINDS: dict[type[Operation], str] = {Create: "create", Update: "update", Delete: "delete"}
+KINDS: dict[type[Operation], str] = {
+    Create: "create",
+    Update: "update",
+    Delete: "delete",
+    Move: "move",
+}
 
 OPERATIONS = {
     "ews": ("create", "update", "delete", "read", "CreateItem", "UpdateItem", "DeleteItem", "FindItem", None),
@@ -338,4 +344,56 @@ def test_whatever_happens_it_ends_well(database_server: str, database_template: 
     run_state_machine_as_test(
         Machine,
         settings=sequences(12),
+    )
+
+
+@pytest.mark.timeout(600)
+def test_whatever_happens_with_calendars_it_ends_well(
+    database_server: str, database_template: str, stage: Stage
+) -> None:
+    """Nobody says that a calendar is gone which is not: its events would be there twice."""
+    harmless = faults(stage.adapter.type).filter(lambda fault: fault["fault"] not in ("gone", "deny"))
+
+    class Machine(Reconciling):
+        server, template = database_server, database_template
+        provider: Any
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.own: dict[int, bool] = {}
+
+        def make_loop(self) -> asyncio.AbstractEventLoop:
+            return stage.loop
+
+        def make_provider(self, clock: SettableClock) -> Provider:
+            return InSandbox(stage, clock)
+
+        @rule(data=st.data(), own=st.booleans(), fault=st.none() | harmless, now=st.booleans())
+        def move(self, data: st.DataObject, own: bool, fault: dict[str, Any] | None, now: bool) -> None:
+            linked = [link.id for link in self.links if link.linked]
+            if not linked:
+                return
+            if fault is not None:
+                self.provider.fault(**fault)
+            link = data.draw(st.sampled_from(linked))
+            self.run(self.world.prefer(link, {"calendar.name": "Timetable"} if own else {}))
+            self.own[link] = own
+            self.work_if(now)
+
+        @rule(committed=st.booleans())
+        def kill_in_a_move(self, committed: bool) -> None:
+            self.provider.kill("move", committed)
+
+        def _compare(self, address: str) -> None:
+            super()._compare(address)
+            held = self._ours(address)
+            current = {link.id for link in self.links if link.linked and link.address == address}
+            for row in self.run(self.world.ledger(address)):
+                if (link := row["synchronization_id"]) in current:
+                    place = held[row["remote_id"]].state["calendar"]
+                    assert (place is not None) == self.own.get(link, False)
+
+    run_state_machine_as_test(
+        Machine,
+        settings=sequences(6),
     )
