@@ -74,9 +74,13 @@ _ACCOUNT_REFUSED = {
     "domainPolicy": "The Google Workspace domain's policy forbids this application.",
 }
 
+_MAY_NOT_WRITE = (
+    "Google does not allow writing to this calendar. Check that the account is active and has a calendar."
+)
+
 _MAILBOX_REFUSED = {
-    "forbidden": "Google does not allow writing to this calendar.",
-    "PERMISSION_DENIED": "Google does not allow writing to this calendar.",
+    "forbidden": _MAY_NOT_WRITE,
+    "PERMISSION_DENIED": _MAY_NOT_WRITE,
     "requiredAccessLevel": "Rooster needs to be able to make changes to events in this calendar.",
 }
 
@@ -171,7 +175,8 @@ def failure(reply: Reply, what: What, now: datetime) -> Failure:
     if status == 403:
         return _forbidden(reason)
     if status in (404, 410):
-        return Gone(what=what, code=reason, reason=f"Google says that the {what} is not there.")
+        advice = "" if what == "event" else " Check the address, and that the account has Google Calendar."
+        return Gone(what=what, code=reason, reason=f"Google says that the {what} is not there.{advice}")
     if status in (408, 409, 412):
         return Refused(
             code=reason, reason="Another change got in the way; the next run tries again.", permanent=False
