@@ -156,8 +156,7 @@ def _judge(type_: str, outcome: object, address: str | None) -> Finding:
                 type_, True, f"credentials are accepted; asks to wait until {until:%Y-%m-%d %H:%M:%S}Z"
             )
         case Gone(reason=reason):
-            advice = "Check the address, or try another: --mailbox"
-            return Finding(type_, False, f"{address}: {reason} {advice} {type_}=ADDRESS")
+            return Finding(type_, False, f"{address}: {reason} To try another: --mailbox {type_}=ADDRESS")
         case Refused(reason=reason):
             advice = f"Give the account of [providers.{type_}] access to this mailbox"
             return Finding(type_, False, f"{address}: {reason} {advice}")

@@ -76,7 +76,8 @@ async def _clean_up(names: list[str] | None, type: str | None, mode: Mode, yes: 
             return 0
         by_type = await _preview(pool, users, type, mode)
         missing = mode != "UNLINK_ONLY" and await without_worker(pool, [row["type"] for row in by_type])
-        if not yes and not click.confirm(f"Unlink {len(users)} people in mode {mode}?", err=True):
+        whom = users[0] if len(users) == 1 else f"{len(users)} people"
+        if not yes and not click.confirm(f"Unlink {whom} in mode {mode}?", err=True):
             click.echo("Nothing was begun.")
             return 1
         runs = [

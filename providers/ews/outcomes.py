@@ -61,7 +61,7 @@ STALE = {
 }
 EVENT_GONE = {"ErrorItemNotFound"}
 MAILBOX_GONE = {
-    "ErrorNonExistentMailbox": "There is no mailbox with this address.",
+    "ErrorNonExistentMailbox": "There is no mailbox with this address. Check the address.",
     "ErrorMissingEmailAddress": "The account with this address has no mailbox.",
     "ErrorInvalidSmtpAddress": "This is not the address of a mailbox.",
     "ErrorInvalidMailbox": "This is not the address of a mailbox.",

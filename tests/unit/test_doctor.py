@@ -115,7 +115,7 @@ async def test_a_mailbox_that_is_not_there_is_wrong(config: Config, adapter: Fak
     finding = (await examined(config, ews="nobody@uni.example"))["ews"]
     assert not finding.ok
     assert finding.detail.startswith("nobody@uni.example: ")
-    assert finding.detail.endswith("Check the address, or try another: --mailbox ews=ADDRESS")
+    assert finding.detail.endswith("To try another: --mailbox ews=ADDRESS")
 
 
 async def test_being_throttled_is_no_fault(
