@@ -68,12 +68,12 @@ class Installation:
         self._stack.push_async_callback(self.kill, process)
         return process
 
-    @staticmethod
-    async def line(process: asyncio.subprocess.Process) -> str:
+    async def line(self, process: asyncio.subprocess.Process) -> str:
         """The next line of what the command prints."""
         assert process.stdout is not None
         line = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
-        assert line, "the command ended without a word; see its log"
+        logs = {log.name: log.read_text()[-2000:] for log in self.folder.glob("*.log")}
+        assert line, f"the command ended without a word: {logs}"
         return line.decode()
 
     @staticmethod
