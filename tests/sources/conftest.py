@@ -5,11 +5,11 @@ from base64 import b64encode
 import pytest
 from litestar import Litestar
 
-from app.api.app import create_app
+from app.api.app import furnish
 from app.config import Config
 from app.database.types import Pool
 from app.sources.settings import SourceSettings
-from tests.api.conftest import Client, anonymous, client, tokens
+from tests.api.conftest import Client, anonymous, application, client, tokens
 from tests.clock import SettableClock
 from tests.sources.world import FakeSource, FakeSources, World
 
@@ -37,4 +37,5 @@ def world(pool: Pool, config: Config, clock: SettableClock, source: FakeSource) 
 
 @pytest.fixture
 def app(pool: Pool, config: Config, clock: SettableClock, source: FakeSource) -> Litestar:
-    return create_app(pool, {}, config, clock, {"fake": source})
+    furnish(application(), pool, {}, config, clock, {"fake": source})
+    return application()
