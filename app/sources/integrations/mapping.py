@@ -59,11 +59,14 @@ def all_day(start: datetime, end: datetime, zone: str) -> tuple[str, str]:
     Raises Unmappable if it does not begin at a midnight in the zone: then it is another zone's midnight, and
     every such event would be a day off. An end in the middle of a day includes that day.
     """
-    first, after = (moment.astimezone(ZoneInfo(zone)).date() for moment in (start, end))
-    if local_midnight(first, zone) != start.astimezone(UTC):
-        raise Unmappable(f"allDay: It does not begin at midnight in {zone}; check the account's zone.")
-    if local_midnight(after, zone) != end.astimezone(UTC):
-        after += timedelta(days=1)
+    try:
+        first, after = (moment.astimezone(ZoneInfo(zone)).date() for moment in (start, end))
+        if local_midnight(first, zone) != start.astimezone(UTC):
+            raise Unmappable(f"allDay: It does not begin at midnight in {zone}; check the account's zone.")
+        if local_midnight(after, zone) != end.astimezone(UTC):
+            after += timedelta(days=1)
+    except OverflowError:  # at the ends of what a date can be, such as the year 9999 for "for ever"
+        raise Unmappable("allDay: It begins or ends on no day that makes sense.") from None
     return first.isoformat(), after.isoformat()
 
 

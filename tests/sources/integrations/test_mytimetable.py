@@ -137,6 +137,8 @@ AMSTERDAM_DAY = {"allDay": True, "startDate": 1788213600000, "endDate": 17883000
 """2026-08-31 22:00 to 2026-09-01 22:00 UTC."""
 SHORT_DAY = {"allDay": True, "startDate": 1774738800000, "endDate": 1774821600000}
 """2026-03-28 23:00 to 2026-03-29 22:00 UTC: the day of 23 hours."""
+SINCE_EVER, FOR_EVER = -62135596800000, 253402297200000
+"""The first moment that there is, and the last day of the year 9999 in Amsterdam."""
 
 
 @pytest.mark.parametrize(
@@ -174,6 +176,8 @@ async def test_the_accounts_zone_comes_before_the_configured_one(server: Web, re
         (LECTURE | {"startDate": 1e300}, "startDate"),
         (LECTURE | {"endDate": True}, "endDate"),
         (LECTURE | {"endDate": 0}, "end"),
+        (LECTURE | AMSTERDAM_DAY | {"endDate": FOR_EVER}, "allDay"),
+        (LECTURE | AMSTERDAM_DAY | {"startDate": SINCE_EVER}, "allDay"),
         (
             LECTURE | {"activityDescription": None, "moduleCode": "", "activityTypeDescription": 3},
             "moduleCode",
