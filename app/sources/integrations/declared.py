@@ -176,10 +176,23 @@ def _line(value: Json) -> Json:
 
 
 def _check(*expressions: str | None) -> None:
-    """Raises ValueError, which names the first expression that is no JMESPath."""
+    """Raises ValueError, which names the first expression that is no JMESPath, or cannot be evaluated."""
     for expression in expressions:
         try:
-            if expression is not None:
-                jmespath.compile(expression)
-        except JMESPathError:
+            if expression is not None and not _makes_sense(jmespath.compile(expression).parsed):
+                raise ValueError(f"no place in JSON: {expression}")
+        except (JMESPathError, RecursionError):
             raise ValueError(f"not a JMESPath expression: {expression}") from None
+
+
+def _makes_sense(node: Json, *, argument: bool = False) -> bool:
+    """Whether there is no step of 0, and no reference to an expression but as a function's argument.
+
+    The grammar has both, and the library fails at the first, and gives the second out as if it were a value.
+    """
+    if not isinstance(node, dict):
+        return True
+    kind, children = node["type"], node.get("children", [])
+    if (kind == "slice" and children[2] == 0) or (kind == "expref" and not argument):
+        return False
+    return all(_makes_sense(child, argument=kind == "function_expression") for child in children)

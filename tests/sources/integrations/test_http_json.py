@@ -434,6 +434,10 @@ async def test_pages_that_do_not_end_are_given_up(server: Web, read: Read) -> No
         (paged(by="scroll"), "scroll"),
         (paged(by="page", parameter="p", size=5), "size_parameter"),
         (paged(by="cursor", total="t["), "JMESPath"),
+        (LECTURES | {"skip": "!" * 990 + "hidden"}, "JMESPath"),
+        (LECTURES | {"records": "data[::0]"}, "no place"),
+        (LECTURES | {"event": EVENT | {"title": "&name"}}, "no place"),
+        (LECTURES | {"event": EVENT | {"location": "{a: rooms[0], b: [&name]}.a"}}, "no place"),
     ],
 )
 def test_a_declaration_that_makes_no_sense_is_refused(
@@ -444,6 +448,15 @@ def test_a_declaration_that_makes_no_sense_is_refused(
     assert problem.field is not None
     assert problem.field.startswith("settings")
     assert what in problem.detail
+
+
+async def test_a_place_may_be_what_a_function_finds(server: Web, read: Read) -> None:
+    server.answer = lambda _: data(lecture(rooms=[{"code": "B"}, {"code": "A"}]))
+    (record,) = records(
+        await read(LECTURES | {"event": EVENT | {"location": "sort_by(rooms, &code)[0].code"}})
+    )
+    assert record.event is not None
+    assert record.event.location == "A"
 
 
 def test_an_account_is_checked_without_asking_the_source(run: Reading) -> None:
