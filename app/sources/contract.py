@@ -208,6 +208,8 @@ class RunIdentity(msgspec.Struct, frozen=True, kw_only=True):
     integrated_account_id: UUID
     attempt: int
     """From 1; a run that was lost with its worker begins anew, so that events may come twice."""
+    fence: int
+    """Higher with each beginning, also after a worker that was stopped in the middle, which is no attempt."""
 
 
 class Webhook(Protocol):

@@ -87,6 +87,7 @@ class Execution:
             sync_job_id=self._run.sync_job_id,
             integrated_account_id=self._run.integrated_account_id,
             attempt=self._run.attempts,
+            fence=self._run.fence,
         )
         async with self._sources.webhook(identity) as webhook:
             deadline = asyncio.timeout(self._config.sources.max_run_seconds)

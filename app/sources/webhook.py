@@ -70,6 +70,7 @@ class HttpWebhook:
             await self._deliver()
             self._number += 1
             run = msgspec.to_builtins(self._run)
+            del run["fence"]  # it is in the id: two beginnings of a run give different events the same number
             body = msgspec.json.encode(
                 {
                     "type": event,
@@ -77,7 +78,7 @@ class HttpWebhook:
                     "data": {"run": run | {"sequence": self._number}, **data},
                 }
             )
-            self._pending = f"{self._run.id}.{self._run.attempt}.{self._number}", body
+            self._pending = f"{self._run.id}.{self._run.fence}.{self._number}", body
             await self._deliver()
 
     async def _deliver(self) -> None:

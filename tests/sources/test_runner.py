@@ -342,6 +342,8 @@ class TestStopped:
         await world.runner().run_until_idle()
         assert (await find(world, run)).state == "done"
         assert await world.uids("alice") == ["b"]
+        assert world.hook.attempts == [1, 1]
+        assert len(set(world.hook.fences)) == 2, "the webhook can tell what it hears anew from repetitions"
 
 
 async def test_one_that_cannot_be_read_fails_and_those_claimed_with_it_go_on(world: World, job: Any) -> None:

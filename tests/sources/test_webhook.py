@@ -23,7 +23,9 @@ from tests.clock import SettableClock
 from tests.sources.web import Web, json, redirect, serving
 
 SECRET = "whsec_" + b64encode(bytes(range(32))).decode()
-RUN = RunIdentity(id=UUID(int=1), sync_job_id=UUID(int=2), integrated_account_id=UUID(int=3), attempt=1)
+RUN = RunIdentity(
+    id=UUID(int=1), sync_job_id=UUID(int=2), integrated_account_id=UUID(int=3), attempt=1, fence=7
+)
 LOOPBACK = ("127.0.0.1/32",)
 
 Make = Callable[..., HttpWebhook]
@@ -205,10 +207,10 @@ async def test_one_whose_sender_was_cancelled_comes_before_the_next(receiver: We
     assert len(set(ids(receiver))) == 3
 
 
-async def test_ids_differ_between_attempts_at_a_run(receiver: Web, webhook: Make) -> None:
+async def test_ids_differ_between_beginnings_of_a_run(receiver: Web, webhook: Make) -> None:
     await webhook().send("started", {})
     again = webhook()
-    again._run = msgspec.structs.replace(RUN, attempt=2)
+    again._run = msgspec.structs.replace(RUN, fence=8)
     await again.send("started", {})
     assert len(set(ids(receiver))) == 2
 

@@ -129,6 +129,7 @@ class FakeWebhook:
     def __init__(self) -> None:
         self.events: list[tuple[RunEvent, Mapping[str, Json]]] = []
         self.attempts: list[int] = []
+        self.fences: list[int] = []
         self.refuse: RunEvent | None = None
         self.on: dict[RunEvent, Callable[[], None]] = {}
         """What happens when an event has come."""
@@ -159,6 +160,7 @@ class FakeSources:
     @asynccontextmanager
     async def webhook(self, run: RunIdentity) -> AsyncIterator[Webhook | None]:
         self.hook.attempts.append(run.attempt)
+        self.hook.fences.append(run.fence)
         yield self.hook if self.configured else None
 
 
