@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
+from itertools import islice
 
 import jsonschema_rs
 
@@ -24,6 +25,8 @@ MAX_NAME_LENGTH = 200
 MAX_SCHEMA_BYTES = 100_000
 MAX_ARGS_BYTES = 5_000_000
 MAX_PROBLEMS = 100
+MAX_COST = 10_000_000
+"""Bytes of a schema times bytes of the arguments, up to which all that the schema refuses is listed."""
 
 
 def check_definition(definition: Definition, integrations: Mapping[str, Integration]) -> None:
@@ -136,12 +139,22 @@ def _validator(schema: Mapping[str, Json]) -> "jsonschema_rs.Validator":
 
 
 def _violations(schema: Mapping[str, Json], args: Mapping[str, Json]) -> list[Problem]:
-    problems = []
-    for error in _validator(schema).iter_errors(args):
-        problems.append(Problem(field=_at("args", error.instance_path), detail=f"{error.message[:300]}."))
-        if len(problems) == MAX_PROBLEMS:
-            break
-    return problems
+    """What the schema refuses: the first hundred; where that would cost too much, the first."""
+    validator = _validator(schema)
+    if len(encode(schema)) * len(encode(args)) <= MAX_COST:
+        errors = validator.iter_errors(args)
+    else:
+        # It makes all errors at once, each with a part of the schema in it: gigabytes, of long arguments.
+        try:
+            validator.validate(args)
+        except jsonschema_rs.ValidationError as first:
+            errors = iter([first])
+        else:
+            return []
+    return [
+        Problem(field=_at("args", error.instance_path), detail=f"{error.message[:300]}.")
+        for error in islice(errors, MAX_PROBLEMS)
+    ]
 
 
 def _at(field: str, path: Sequence[str | int]) -> str:

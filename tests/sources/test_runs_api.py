@@ -92,6 +92,21 @@ class TestRefused:
         answer = await client.post(PATH, json={**ids, "args": {"users": "alice"}})
         assert [problem["field"] for problem in answer.json()["problems"]] == ["args.users"]
 
+    @pytest.mark.parametrize(("length", "listed"), [(3, 3), (200, 100), (40_000, 1)])
+    async def test_with_no_more_problems_than_are_of_use(
+        self, client: Client, world: World, length: int, listed: int
+    ) -> None:
+        """Of very long arguments with the first alone: to list them all takes gigabytes."""
+        rooms = {"type": "array", "items": {"enum": [f"room {number}" for number in range(300)]}}
+        job = await world.job(
+            {"resource": "a", "persist": True}, args_schema={"properties": {"rooms": rooms}}
+        )
+        ids = {"sync_job_id": str(job), "integrated_account_id": str(await world.account())}
+        answer = await client.post(PATH, json={**ids, "args": {"rooms": ["x"] * length}})
+        assert answer.status_code == 422
+        fields = [problem["field"] for problem in answer.json()["problems"]]
+        assert fields == [f"args.rooms[{number}]" for number in range(listed)]
+
     async def test_without_showing_an_argument(self, client: Client, world: World) -> None:
         schema = {"properties": {"pin": {"type": "string", "pattern": "^[0-9]+$", "maxLength": 3}}}
         job = await world.job({"resource": "a", "persist": True}, args_schema=schema)
