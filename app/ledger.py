@@ -336,15 +336,17 @@ class Ledger:
             await connection.execute(query("ledger.lost_found"), list(events), list(events.values()))
 
     async def lost_checked(
-        self, attempts: Iterable[UUID], now: datetime, wait: timedelta, looks: int
+        self, attempts: Iterable[UUID], kept: Iterable[UUID], now: datetime, wait: timedelta, looks: int
     ) -> None:
         """These lost attempts were looked for, and what was found is not in the mailbox any more.
 
         Those not found are looked for again after ``wait``, five times as long each time, until there
-        were ``looks``.
+        were ``looks``. Those ``kept``, which the provider does not let go, are tried again without an end.
         """
         async with self.transaction() as (connection, _):
-            await connection.execute(query("ledger.lost_checked"), list(attempts), now, wait, looks)
+            await connection.execute(
+                query("ledger.lost_checked"), list(attempts), now, wait, looks, list(kept)
+            )
 
     async def plan(
         self, now: datetime, guard_share: float, guard_events: int, people: str, look_again_at: datetime
@@ -370,6 +372,7 @@ class Ledger:
 
     async def _settle_orphans(self, connection: Connection, people: str, now: datetime) -> None:
         """What was in a calendar of ours that the person has removed is gone with it."""
+        await connection.execute(query("calendars.left"), self.mailbox_id, now)
         fates: dict[str, list[int]] = {"deleted": [], "vanished": []}
         for row in await connection.fetch(query("calendars.orphans"), self.mailbox_id, people, now):
             fates[row["fate"]].append(row["id"])

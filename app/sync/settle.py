@@ -12,7 +12,7 @@ from uuid import UUID
 
 from app.ledger import Entry, Ledger, Lost, Moving, Place, Settlement
 from app.sync.calendars import in_calendar, is_calendar_gone, note_gone
-from providers.contract import Adapter, Delete, Done, Mailbox, Permit, ProviderError, RemoteEvent
+from providers.contract import Adapter, Delete, Done, Mailbox, Permit, ProviderError, Refused, RemoteEvent
 
 __all__ = ["LOOK_AGAIN", "remove_late_arrivals", "settle_unknown"]
 
@@ -70,10 +70,13 @@ async def _find_moved(
     for place, entries in _by_place(gone, lambda entry: _moving(entry).place).items():
         attempts = [_moving(entry).attempt for entry in entries]
         there: dict[UUID, str] = {}
+        there_by_id: set[str] = set()
         for event in await _find(ledger, adapter, mailbox, instance, place, attempts):
             there.setdefault(event.marker.attempt, event.id)
+            there_by_id.add(event.id)
         for entry in entries:
-            remote_id = there.get(_moving(entry).attempt)
+            kept = entry.remote_id if entry.remote_id in there_by_id else None
+            remote_id = kept or there.get(_moving(entry).attempt)
             if remote_id is not None:
                 settlement.moved[entry.id] = remote_id
             elif adapter.moves_by_copying:
@@ -171,14 +174,24 @@ async def remove_late_arrivals(
             if late:
                 await ledger.lost_found(late)
             arrived |= late
+        refused: set[str] = set()
         if place.is_there:
-            await _delete(adapter, in_calendar(mailbox, place.calendar), list(arrived.values()), permit)
-        await ledger.lost_checked([one.attempt for one in lost], now, LOOK_AGAIN, LOOKS)
+            refused = await _delete(
+                adapter, in_calendar(mailbox, place.calendar), list(arrived.values()), permit
+            )
+        kept = [attempt for attempt, id in arrived.items() if id in refused]
+        await ledger.lost_checked([one.attempt for one in lost], kept, now, LOOK_AGAIN, LOOKS)
 
 
-async def _delete(adapter: Adapter, mailbox: Mailbox, ids: Sequence[str], permit: Permit) -> None:
+async def _delete(adapter: Adapter, mailbox: Mailbox, ids: Sequence[str], permit: Permit) -> set[str]:
+    """Take out these events; gives those that the provider does not let go. Raises ProviderError."""
+    refused: set[str] = set()
     deletes = [Delete(id=id, version=None) for id in ids]
     for start in range(0, len(deletes), adapter.batch):
-        for outcome in await adapter.apply(mailbox, deletes[start : start + adapter.batch], permit):
-            if not isinstance(outcome, Done) and not is_calendar_gone(outcome):
+        batch = deletes[start : start + adapter.batch]
+        for delete, outcome in zip(batch, await adapter.apply(mailbox, batch, permit), strict=True):
+            if isinstance(outcome, Refused) and outcome.scope == "event":
+                refused.add(delete.id)
+            elif not isinstance(outcome, Done) and not is_calendar_gone(outcome):
                 raise ProviderError(outcome)
+    return refused

@@ -6,6 +6,15 @@ FROM synchronizations
 WHERE mailbox_id = $1 AND unlinked_at IS NULL AND enabled AND preferences ->> 'calendar.name' IS NOT NULL
 ON CONFLICT DO NOTHING;
 
+-- name: left
+-- What lay in a calendar of mailbox $1 that is not there any more, and may have been moved out of it before: from $2 on,
+-- nobody knows where it is.
+UPDATE ledger AS l
+SET sent_at = $2
+FROM calendars AS c
+WHERE l.mailbox_id = $1 AND c.id = l.calendar_id AND c.remote_id IS NULL
+    AND l.move_attempt IS NOT NULL AND l.sent_at IS NULL;
+
 -- name: orphans
 -- What lies in a calendar of mailbox $1 that is not there any more, and what becomes of its rows: what was to be deleted,
 -- belongs to nobody any more, or is not wanted at $3, is gone; what is wanted is to be created anew, by the policy $2 or

@@ -106,15 +106,16 @@ WHERE lost_creates.attempt = found.attempt;
 -- name: lost_checked
 -- The creates $1 were looked for at $2. Those that were found are taken out: an attempt is sent once, and arrives once.
 -- The others are looked for again after $3, five times as long each time, until there were $4 looks; what a reading of
--- the mailbox finds after that is recognised by its row.
+-- the mailbox finds after that is recognised by its row. Those that the provider does not let go ($5) are tried for good.
 WITH over AS (
-    DELETE FROM lost_creates WHERE attempt = ANY($1::uuid[]) AND remote_id IS NOT NULL
+    DELETE FROM lost_creates WHERE attempt = ANY($1::uuid[]) AND attempt <> ALL($5::uuid[]) AND remote_id IS NOT NULL
 )
 
 UPDATE lost_creates
 SET checks = checks + 1,
-    check_at = CASE WHEN checks + 1 < $4::integer THEN $2::timestamptz + $3::interval * 5 ^ (checks + 1) END
-WHERE attempt = ANY($1::uuid[]) AND remote_id IS NULL;
+    check_at = CASE WHEN checks + 1 < $4::integer OR remote_id IS NOT NULL
+        THEN $2::timestamptz + $3::interval * 5 ^ least(checks + 1, $4::integer) END
+WHERE attempt = ANY($1::uuid[]) AND (remote_id IS NULL OR attempt = ANY($5::uuid[]));
 
 -- name: mark_unlinks
 -- What the open unlinkings of mailbox $1 take out is marked as deleting, in the order in which they were accepted.
@@ -261,7 +262,8 @@ WHERE w.enabled AND NOT w.held AND NOT w.past
 -- name: plan_changes
 -- Wanted in mailbox $1 at $2 and in the ledger, but not as it should be: to be created, updated, moved to another calendar
 -- (an update as well), or left as it is again. What is past would not be put into another calendar, so it stays where it
--- is; and nothing moves before the other calendar is there.
+-- is; and nothing moves before the other calendar is there. What was refused waits until the timetable changes it, unless it
+-- is as it should be where it is.
 WITH wanted AS (
     SELECT l.id, w.calendar_id, CASE
         WHEN l.remote_id IS NULL THEN 'creating'
@@ -276,7 +278,13 @@ WITH wanted AS (
     LEFT JOIN calendars AS c ON c.id = w.calendar_id
     WHERE w.enabled AND NOT w.held
         AND l.sent_at IS NULL AND l.unlink_id IS NULL
-        AND (l.state <> 'refused' OR l.refused_hash IS DISTINCT FROM w.content_hash)
+        AND (
+            l.state <> 'refused' OR l.refused_hash IS DISTINCT FROM w.content_hash
+            OR (
+                l.content_hash = w.content_hash AND (w.past OR l.calendar_id IS NOT DISTINCT FROM w.calendar_id)
+                AND l.error_code IS DISTINCT FROM 'never_equal'
+            )
+        )
 ),
 
 lost AS (
@@ -406,12 +414,14 @@ RETURNING pg_notify('rooster_run', runs.id::text);
 
 -- name: refused
 -- The provider refuses these ($1), with the code $2 and the reason $3; those with a time in $4 are tried again then.
--- A delete stays a delete.
+-- A delete stays a delete. Of moves that are tried again, an earlier one may still arrive.
 UPDATE ledger
 SET state = CASE WHEN answer.retry_at IS NULL AND state <> 'deleting' THEN 'refused' ELSE state END,
     refused_hash = CASE WHEN state <> 'deleting' THEN sent_hash END,
     error_code = answer.code, error = answer.reason, retry_at = answer.retry_at, tries = tries + 1,
-    move_attempt = NULL, move_to = NULL, may_arrive = may_arrive AND remote_id IS NULL,
+    move_attempt = CASE WHEN may_arrive AND answer.retry_at IS NOT NULL THEN move_attempt END,
+    move_to = CASE WHEN may_arrive AND answer.retry_at IS NOT NULL THEN move_to END,
+    may_arrive = may_arrive AND (remote_id IS NULL OR answer.retry_at IS NOT NULL),
     sent_at = NULL, sent_content = NULL, sent_hash = NULL
 FROM unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[]) AS answer (id, code, reason, retry_at)
 WHERE ledger.id = answer.id;
@@ -432,11 +442,13 @@ SET state = 'creating', attempt = gen_random_uuid(), may_arrive = false, remote_
 WHERE id = ANY($1::bigint[]);
 
 -- name: situation
--- What is left to do in mailbox $1: the next retry, the next look for a lost create, and after how many seconds it is
--- compared again although nobody asks; $2, unless the preferences say; null where it is not in use any more.
+-- What is left to do in mailbox $1: the next retry, or look for what became of something, the next look for a lost create,
+-- and after how many seconds it is compared again although nobody asks; $2, unless the preferences say; null where it is not in use any more.
 SELECT
-    (SELECT min(retry_at) FROM ledger WHERE mailbox_id = $1 AND state IN ('creating', 'updating', 'deleting'))
-        AS retry_at,
+    least(
+        (SELECT min(retry_at) FROM ledger WHERE mailbox_id = $1 AND state IN ('creating', 'updating', 'deleting')),
+        (SELECT min(sent_at) FROM ledger WHERE mailbox_id = $1 AND sent_at IS NOT NULL)
+    ) AS retry_at,
     (SELECT min(check_at) FROM lost_creates WHERE mailbox_id = $1) AS check_at,
     (
         SELECT min(coalesce((preferences ->> 'sync.resyncMinutes')::float8 * 60, $2::float8))

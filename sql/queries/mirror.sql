@@ -191,12 +191,12 @@ WHERE e.kind IN ('changed', 'moved') AND l.id = e.ledger_id AND l.synchronizatio
 
 -- name: missing
 -- Ledger rows whose events are gone by reading $1: of current synchronizations, or of former ones ($2), where the policy
--- ($3) is one of $4.
+-- ($3) is one of $4. What may have been moved is elsewhere at most.
 SELECT l.id
 FROM mirror_differences($1) AS d
 JOIN ledger AS l ON l.id = d.ledger_id
 JOIN synchronizations AS s ON s.id = l.synchronization_id
-WHERE d.gone AND l.sent_at IS NULL
+WHERE d.gone AND l.sent_at IS NULL AND l.move_attempt IS NULL
     AND (s.unlinked_at IS NOT NULL) = $2::boolean
     AND coalesce(s.preferences ->> 'sync.people', $3) = ANY($4::text[]);
 

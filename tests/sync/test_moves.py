@@ -425,3 +425,145 @@ async def test_a_shared_mailbox_moves_only_whose_preference_it_is(world: World) 
         await wake_mailboxes(connection, [mailbox], world.clock())
     await world.work()
     assert placed(world) == all_in("Timetable") | {"b": [None]}
+
+
+async def test_a_move_that_comes_late_after_the_next_was_refused_does_no_harm(world: World) -> None:
+    id = await linked(world)
+    await world.prefer(id, OWN)
+    world.adapter.fail("move", LOST, times=3, late=True)
+    await world.work()
+    world.adapter.fail("move", BUSY, times=3)
+    moves = 0
+
+    async def deliver(call: Call) -> None:
+        nonlocal moves
+        moves += any(isinstance(o, Move) for o in call.operations)
+        if moves == 2:
+            world.adapter.before = None
+            world.adapter.deliver()
+
+    world.adapter.before = deliver
+    await world.settle()
+    assert moves == 2
+    assert placed(world) == all_in("Timetable")
+    assert notes(world) == [NOTES] * 3
+    await world.assert_true(ALICE, EVENTS)
+
+
+@MOVES_ITSELF
+async def test_what_a_reading_does_not_find_may_have_been_moved_late(world: World) -> None:
+    """It is neither missing nor dragged away by the person."""
+    id = await linked(world)
+    await world.prefer(id, OWN)
+    world.adapter.fail("move", LOST, times=3, late=True)
+    await world.work()
+
+    async def deliver(call: Call) -> None:
+        if call.operation == "changes":
+            world.adapter.before = None
+            world.adapter.deliver()
+
+    world.adapter.before = deliver
+    world.clock.advance(hours=1)
+    await world.refresh(id)
+    await world.settle()
+    assert world.adapter.before is None
+    assert placed(world) == all_in("Timetable")
+    assert notes(world) == [NOTES] * 3
+    await world.assert_true(ALICE, EVENTS)
+
+
+@MOVES_ITSELF
+async def test_what_moves_late_after_an_unlinking_is_still_known(world: World) -> None:
+    """A reading for somebody else, who shares the mailbox, does not find it where it was."""
+    id = await linked(world)
+    await world.publish("bob", event("b"))
+    bob = await world.link("bob", ALICE)
+    await world.prefer(id, OWN)
+    world.adapter.fail("move", LOST, times=3, late=True)
+    await world.work()
+    await world.unlink("UNLINK_ONLY", id)
+    await world.settle()
+    world.adapter.deliver()
+    await world.refresh(bob)
+    await world.settle()
+    assert placed(world) == all_in("Timetable") | {"b": [None]}
+    await world.unlink("CLEANUP", username="alice")
+    await world.settle()
+    assert not set(placed(world)) & {e.uid for e in EVENTS}
+
+
+@MOVES_ITSELF
+async def test_what_has_left_a_calendar_late_is_not_gone_with_it(world: World) -> None:
+    id = await linked(world)
+    await world.prefer(id, OWN)
+    await world.work()
+    await world.prefer(id, {})
+    world.adapter.fail("move", LOST, times=3, late=True)
+    await world.work()
+    mailbox = world.mailbox(ALICE)
+
+    async def deliver(call: Call) -> None:
+        if call.operation == "changes":
+            world.adapter.before = None
+            world.adapter.deliver()
+            mailbox.remove_calendar(next(iter(mailbox.calendars)))
+
+    world.adapter.before = deliver
+    world.clock.advance(hours=1)
+    await world.refresh(id)
+    await world.settle()
+    assert world.adapter.before is None
+    assert placed(world) == all_in(None)
+    assert notes(world) == [NOTES] * 3
+    await world.assert_true(ALICE, EVENTS)
+
+
+async def test_what_is_not_moved_is_well_where_it_is_wanted_again(world: World) -> None:
+    id = await linked(world)
+    world.adapter.fail("move", REFUSED, times=None)
+    await world.prefer(id, OWN)
+    await world.settle()
+    assert await world.states(ALICE) == {"refused": 3}
+    await world.prefer(id, {})
+    await world.settle()
+    assert await world.states(ALICE) == {"present": 3}
+    assert [row["error"] for row in await world.ledger(ALICE)] == [None] * 3
+    assert placed(world) == all_in(None)
+
+
+@pytest.mark.parametrize("adapter", ["like Graph"], indirect=True)
+async def test_an_original_that_cannot_be_taken_out_does_not_hold_up_the_rest(world: World) -> None:
+    id = await linked(world, EVENTS[0])
+    await world.prefer(id, OWN)
+    world.adapter.fail("move", LOST, late=True)
+    await world.work()
+    world.adapter.deliver()
+    world.adapter.fail("delete", REFUSED, times=3)
+    await world.publish("alice", *EVENTS)
+    await world.settle(hours=0.02)
+    assert set(placed(world)) == {e.uid for e in EVENTS}
+    await world.settle()
+    assert placed(world) == all_in("Timetable")
+    assert await world.status(id) == "OK"
+
+
+@pytest.mark.parametrize("adapter", ["like Google"], indirect=True)
+async def test_one_that_keeps_its_id_is_known_by_it_among_its_copies(world: World) -> None:
+    """Google lists events in no order that it promises."""
+    id = await linked(world, EVENTS[0])
+    (own,) = (e.id for e in world.pushed(ALICE))
+    mailbox = world.mailbox(ALICE)
+
+    async def copy(call: Call) -> None:
+        if call.operation == "find":
+            world.adapter.before = None
+            mailbox.copy(own)
+            mailbox.events = dict(reversed(mailbox.events.items()))
+
+    await world.prefer(id, OWN)
+    world.adapter.before = copy
+    world.adapter.fail("move", LOST, committed=True)
+    await world.settle()
+    assert world.adapter.before is None
+    assert [row["remote_id"] for row in await world.ledger(ALICE)] == [own]
