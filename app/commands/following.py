@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Literal
 
 import click
+import msgspec
 from asyncpg import Record
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -19,10 +20,12 @@ from app.database.migrate import check
 from app.database.queries import query
 from app.database.types import Pool
 from app.sync.housekeeping import working_types
+from app.sync.mirror import Drift
 
 __all__ = [
     "NOT_FINISHED",
     "configured_types",
+    "drift_told",
     "follow",
     "migrated_database",
     "progress_bar",
@@ -73,6 +76,14 @@ def progress_bar() -> Progress:
         console=console,
         disable=not console.is_terminal,
     )
+
+
+def drift_told(drift: Drift) -> str:
+    """What a refresh has found, in a sentence; of the kinds of difference, those that there are."""
+    kinds = msgspec.structs.asdict(drift)
+    events = kinds.pop("events")
+    found = ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count) or "no difference"
+    return f"Of ours: {events}; {found}."
 
 
 async def follow(

@@ -3,7 +3,7 @@
 import click
 
 from app.clock import system_clock
-from app.commands.following import NOT_FINISHED, follow, migrated_database, without_worker
+from app.commands.following import NOT_FINISHED, drift_told, follow, migrated_database, without_worker
 from app.commands.running import configuration, run
 from app.errors import NotFound
 from app.provisioning import runs, synchronizations
@@ -45,8 +45,9 @@ async def _refresh(ids: tuple[int, ...], users: tuple[str, ...], no_wait: bool) 
         for number, one in begun.items():
             over = await runs.find(pool, number, system_clock())
             states.add(over.state)
-            detail = " ".join(error.detail for error in over.errors)
-            click.echo(f"{one.type} {one.description}: {over.state}. {detail}".rstrip())
+            details = [drift_told(over.drift)] if over.drift else []
+            details += [error.detail for error in over.errors]
+            click.echo(f"{one.type} {one.description}: {over.state}. {' '.join(details)}".rstrip())
     if "failed" in states:
         return 1
     return NOT_FINISHED if "cancelled" in states else 0

@@ -3,7 +3,7 @@
 import click
 
 from app.clock import system_clock
-from app.commands.following import NOT_FINISHED, follow, migrated_database
+from app.commands.following import NOT_FINISHED, drift_told, follow, migrated_database
 from app.commands.running import configuration, run
 from app.provisioning import runs
 from app.provisioning.runs import Run
@@ -17,7 +17,7 @@ from app.provisioning.runs import Run
 def command(number: int | None, following: bool, cancel: bool, limit: int) -> None:
     """List the latest runs, or show the run NUMBER with what went wrong.
 
-    Exit status with --follow: 0 if the run is done, 3 if it has ended otherwise.
+    Exit status with --follow: 0 if the run is done, 1 if it has failed, 3 if it was cancelled.
     """
     if number is None and (following or cancel):
         raise click.UsageError("Give the number of the run.")
@@ -44,9 +44,13 @@ async def _show(number: int, following: bool, cancel: bool) -> int:
             await follow(pool, [number], one.kind.capitalize(), "removed" if one.kind == "unlink" else "done")
             one = await runs.find(pool, number, system_clock())
     click.echo(_line(one))
+    if one.drift:
+        click.echo(drift_told(one.drift))
     for error in one.errors:
         click.echo(" ".join(part for part in (error.type, error.address, error.detail) if part))
-    return NOT_FINISHED if following and one.state != "done" else 0
+    if not following or one.state == "done":
+        return 0
+    return 1 if one.state == "failed" else NOT_FINISHED
 
 
 def _line(one: Run) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from app.clock import system_clock
 from app.provisioning import users
+from app.provisioning.refresh import ask_for_refresh
 from app.sync.housekeeping import working_types
 from providers.contract import Event, Refused
 from tests.clock import SettableClock
@@ -121,13 +122,18 @@ class TestSync:
 
 
 class TestRefresh:
-    async def test_it_ends_when_the_calendars_were_read(self, linked: World, command: Command) -> None:
+    async def test_it_ends_when_the_calendars_were_read_and_says_what_differs(
+        self, linked: World, command: Command
+    ) -> None:
+        lost, _ = linked.pushed(ALICE)
+        linked.mailbox(ALICE).remove(lost.id)
         async with working(linked):
             ended = await command("refresh", "--user", "alice", "--user", "bob")
         assert ended.status == 0, ended
-        assert f"ews {ALICE}: done." in ended.out
-        assert f"ews {BOB}: done." in ended.out
+        assert f"ews {ALICE}: done. Of ours: 1; 1 missing.\n" in ended.out
+        assert f"ews {BOB}: done. Of ours: 2; no difference.\n" in ended.out
         assert linked.adapter.count("changes") == 2
+        assert "Of ours: 1; 1 missing.\n" in (await command("runs", "1")).out
 
     async def test_without_a_worker_it_is_accepted_and_said(self, linked: World, command: Command) -> None:
         ended = await command("refresh", "--user", "alice")
@@ -155,6 +161,14 @@ class TestRuns:
             ended = await command("runs", str(run), "--follow")
         assert ended.status == 0
         assert "2 events removed" in ended.out
+
+    async def test_following_one_that_fails_ends_as_that(self, linked: World, command: Command) -> None:
+        [id] = await linked.pool.fetch("SELECT id FROM synchronizations WHERE username = 'alice'")
+        number = await ask_for_refresh(linked.pool, linked.clock, id["id"], ["Nowhere"])
+        async with working(linked):
+            ended = await command("runs", str(number), "--follow")
+        assert ended.status == 1, ended
+        assert "Nowhere" in ended.out
 
 
 class TestExplain:
