@@ -58,11 +58,12 @@ def run_(
     ignore_previous_run: bool,
     confirm: bool,
 ) -> None:
-    """Run the job that FILE defines, in JSON as for POST /api/v1/sync-job, and show how it goes on.
+    """Run the job that FILE defines, and show how it goes on.
 
-    The job of an earlier call with the same definition is used again, so that a run can go on from the one
-    before; otherwise one is made. Workers do the work, or where none runs, this command. What goes wrong
-    is told one a line. Exit status 0 if nothing did, 1 if something did, 3 if the run was cancelled.
+    FILE holds JSON as for POST /api/v1/sync-job. The job of an earlier call with the same definition is
+    used again, so that a run can go on from the one before; otherwise one is made. Workers do the work, or
+    where none runs, this command. What goes wrong is told one a line. Exit status 0 if nothing did, 1 if
+    something did, 3 if the run was cancelled.
     """
     definition, given = _json(file.read_bytes(), str(file)), _arguments(args)
     form = {
@@ -78,7 +79,10 @@ def run_(
 
 @command.command(name="list")
 def list_() -> None:
-    """List all jobs: id, integration, resources, and how their latest run has ended (UTC)."""
+    """List all jobs.
+
+    A line each: id, integration, resources, and how the latest run has ended (UTC).
+    """
     run(_list())
 
 
@@ -119,6 +123,10 @@ async def _run(body: Json, account: UUID | None, form: dict[str, Any]) -> int:
         click.echo(f"And {more} more errors.", err=True)
     if over.detail:
         click.echo(over.detail, err=True)
+    if counts.users_unknown:
+        click.echo(
+            f"Not provisioned, and left out: {counts.users_unknown} of {counts.users} users.", err=True
+        )
     click.echo(
         f"Run {over.id} is {over.state}: {counts.records} records by {counts.requests} requests,"
         f" {counts.sent} sent on; {counts.users_applied} timetables: {counts.created} events created,"

@@ -69,10 +69,10 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON a mailbox, instead of a table.")
 @wait_option
 def audit(synchronization: int | None, user: str | None, everybody: bool, as_json: bool, wait: float) -> None:
-    """Read mailboxes, and report every event of ours that is not as the ledger says.
+    """Read mailboxes, and report what differs.
 
-    Changes neither the mailboxes nor the ledger. Exit status 1 if anything differs, or a mailbox could
-    not be read.
+    That is every event of ours that is not as the ledger says. Changes neither the mailboxes nor the
+    ledger. Exit status 1 if anything differs, or a mailbox could not be read.
     """
     if [synchronization is not None, user is not None, everybody].count(True) != 1:
         raise click.UsageError("Give one of --synchronization, --user and --all.")
@@ -90,12 +90,13 @@ def audit(synchronization: int | None, user: str | None, everybody: bool, as_jso
 @synchronization_option
 @wait_option
 def rebuild(synchronization: int | None, wait: float) -> None:
-    """Restore the ledger from the mailboxes, after the database was restored from an old backup.
+    """Restore the ledger from the mailboxes.
 
-    First provision again whoever was provisioned since the backup, so that their mailboxes are known;
-    then rebuild, of all mailboxes if no synchronization is given, before workers run if you can: what
-    they do before that is put right as well. Writes nothing into the mailboxes; workers do what follows.
-    Exit status 1 if a mailbox could not be read: rebuild again, it does no harm.
+    For a database that was restored from an older backup. First provision again whoever was provisioned
+    since the backup, so that their mailboxes are known; then rebuild, of all mailboxes if no synchronization
+    is given, before workers run if you can: what they do before that is put right as well. Writes nothing
+    into the mailboxes; workers do what follows. Exit status 1 if a mailbox could not be read: rebuild again,
+    it does no harm.
     """
     visited = run(_visit(rebuild_mailbox, synchronization, None, wait))
     total = Counter[str]()

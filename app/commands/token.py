@@ -32,7 +32,10 @@ def create(name: str, role: Role) -> None:
 
 @command.command(name="list")
 def list_() -> None:
-    """List the names and roles of all tokens, and when they were made (UTC)."""
+    """List all tokens.
+
+    A line each: name, role, and when it was made (UTC).
+    """
     for token in run(_list()):
         click.echo(f"{token.name}\t{token.role}\t{token.created_at:%Y-%m-%d %H:%M}Z")
 

@@ -97,6 +97,14 @@ async def test_it_runs_a_definition_and_says_what_was_done(pool: Pool, command: 
 
 
 @pytest.mark.usefixtures("connected")
+async def test_users_whom_nobody_has_provisioned_are_counted(command: Command) -> None:
+    ended = await command("job", "run", "job.json", "--args", '{"usernames": ["alice", "eve"]}')
+    assert ended.status == 0, ended
+    assert ended.err == "Not provisioned, and left out: 1 of 2 users.\n"
+    assert "; 1 timetables: " in ended.out
+
+
+@pytest.mark.usefixtures("connected")
 async def test_the_same_definition_is_the_same_job(pool: Pool, files: Path, command: Command) -> None:
     files.joinpath("args.json").write_text(BOTH)
     for _ in range(2):
