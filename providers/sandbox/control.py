@@ -5,7 +5,7 @@ Errors are JSON, ``{"error": code, "message": sentence}``.
 
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NoReturn
 
 from aiohttp import web
@@ -37,7 +37,7 @@ REFUSALS: dict[int, type[web.HTTPClientError]] = {
 def routes(state: State, dialects: dict[str, Dialect]) -> list[web.AbstractRouteDef]:
     """The control API's routes, under ``/control``."""
     control = _Control(state, dialects)
-    return [
+    calls = [
         web.get(EVENTS, control.list_events),
         web.post(EVENTS, control.add_event),
         web.patch(EVENT, control.change_event),
@@ -55,8 +55,8 @@ def routes(state: State, dialects: dict[str, Dialect]) -> list[web.AbstractRoute
         web.delete("/control/stats", control.reset_stats),
         web.get("/control/violations", control.list_violations),
         web.delete("/control/violations", control.clear_violations),
-        web.route("*", "/control{rest:(/.*)?}", _no_such_call),
     ]
+    return [*calls, web.route("*", "/control{rest:(/.*)?}", _no_such_call(calls))]
 
 
 class _Control:
@@ -225,8 +225,18 @@ class _Control:
         return found
 
 
-async def _no_such_call(request: web.Request) -> web.Response:
-    _refuse(404, "no_such_call", f"The control API has no {request.method} {request.path}.")
+def _no_such_call(calls: Sequence[web.RouteDef]) -> Handler:
+    """Answers everything else, with the calls that there are."""
+    known = [f"{call.method} {call.path.replace(':.+}', '}')}" for call in calls]
+
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        _refuse(
+            404,
+            "no_such_call",
+            f"The control API has no {request.method} {request.path}. It has {listed(known)}.",
+        )
+
+    return refuse
 
 
 async def _body(request: web.Request) -> dict[str, Any]:

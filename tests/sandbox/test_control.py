@@ -303,6 +303,11 @@ async def test_what_is_wrong_with_a_call_is_said_in_json(
     assert (status, answer["error"]) == expected
 
 
+async def test_a_call_that_there_is_not_is_answered_with_those_that_there_are(control: Control) -> None:
+    _, answer = await control.call("GET", "")
+    assert "GET /control/mailboxes/{type}/{address}/events, " in answer["message"]
+
+
 async def test_a_body_that_is_no_json_is_refused(client: aiohttp.ClientSession, sandbox: Sandbox) -> None:
     async with client.post(f"{sandbox.control}/faults", data=b"{") as response:
         assert (response.status, (await response.json())["error"]) == (400, "bad_json")
