@@ -49,7 +49,9 @@ def test_problems_are_told_one_a_line_and_the_rest_is_imported(run_import: Impor
     (tmp_path / "alice.ics").write_text(
         ICS.replace("END:VEVENT", "DTEND:20990907T080000\nRRULE:FREQ=SECONDLY\nEND:VEVENT")
     )
-    (tmp_path / "campus.jsonl").write_text(line("bob", 2) + "nonsense\n" + '{"username": "carol"}\n')
+    (tmp_path / "campus.jsonl").write_text(
+        line("bob", 2) + "nonsense\n" + '{"username": "carol"}\n{"username": 3, "events": []}\n'
+    )
     result = run_import("alice.ics", "campus.jsonl")
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
@@ -57,6 +59,7 @@ def test_problems_are_told_one_a_line_and_the_rest_is_imported(run_import: Impor
         "alice.ics: w rrule: FREQ=SECONDLY is too dense for a timetable.",
         "campus.jsonl:2: Not JSON; it may have been cut off.",
         "campus.jsonl:3 (carol): events: Missing, or not a list of events.",
+        "campus.jsonl:4: username: Missing, no string, too long, or with a control character in it.",
     ]
     assert result.stdout.startswith("1 timetables with 2 events")
 
