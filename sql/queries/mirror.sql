@@ -136,7 +136,8 @@ WHERE e.kind = 'same' AND e.changes = '{}' AND l.id = e.ledger_id
     AND (l.drift IS NOT NULL OR l.rewrites > 0);
 
 -- name: tell
--- The history of what is missing or changed by reading $1, and was not before, hears of it at $3. $2 is the policy, as above.
+-- The history of what is missing (and may not have been moved) or changed by reading $1, and was not before, hears of it at
+-- $3. $2 is the policy, as above.
 INSERT INTO history (synchronization_id, uid, operation, outcome, first_at, at, code, reason)
 SELECT l.synchronization_id, l.uid, 'read', CASE WHEN d.gone THEN 'gone' ELSE 'changed' END, $3, $3, d.kind, concat(
     CASE
@@ -155,16 +156,16 @@ SELECT l.synchronization_id, l.uid, 'read', CASE WHEN d.gone THEN 'gone' ELSE 'c
 FROM mirror_differences($1) AS d
 JOIN ledger AS l ON l.id = d.ledger_id
 JOIN synchronizations AS s ON s.id = l.synchronization_id
-WHERE (d.gone OR d.kind IN ('changed', 'moved'))
+WHERE (d.gone AND l.move_attempt IS NULL OR NOT d.gone AND d.kind IN ('changed', 'moved'))
     AND l.drift IS DISTINCT FROM CASE WHEN d.gone THEN 'missing' ELSE 'changed' END
     AND coalesce(s.preferences ->> 'sync.people', $2) <> 'report';
 
 -- name: note_drift
--- What is missing or changed by reading $1 is noted as such. Nothing is planned because of it. $2 is the policy, as above.
+-- What is missing (and may not have been moved) or changed by reading $1 is noted as such. Nothing is planned because of it. $2 is the policy, as above.
 UPDATE ledger AS l
 SET drift = CASE WHEN d.gone THEN 'missing' ELSE 'changed' END
 FROM mirror_differences($1) AS d, synchronizations AS s
-WHERE (d.gone OR d.kind IN ('changed', 'moved')) AND l.id = d.ledger_id
+WHERE (d.gone AND l.move_attempt IS NULL OR NOT d.gone AND d.kind IN ('changed', 'moved')) AND l.id = d.ledger_id
     AND l.drift IS DISTINCT FROM CASE WHEN d.gone THEN 'missing' ELSE 'changed' END
     AND s.id = l.synchronization_id AND coalesce(s.preferences ->> 'sync.people', $2) <> 'report';
 

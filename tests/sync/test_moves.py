@@ -471,6 +471,7 @@ async def test_what_a_reading_does_not_find_may_have_been_moved_late(world: Worl
     assert placed(world) == all_in("Timetable")
     assert notes(world) == [NOTES] * 3
     await world.assert_true(ALICE, EVENTS)
+    assert await world.pool.fetchval("SELECT count(*) FROM history WHERE outcome = 'gone'") == 0
 
 
 @MOVES_ITSELF
