@@ -102,14 +102,19 @@ def check_credentials(
 
 def username_of(request: ResourceRequest) -> str:
     """The user whose timetable is asked for. Raises ReadFailed where the id is no username."""
-    if not isinstance(request.id, str) or not is_username(request.id):
+    users = username_only(request)
+    if users is None:
         raise ReadFailed("The id of a timetable is the username whose it is; this is none.")
-    return request.id
+    return users[0]
 
 
 def username_only(request: ResourceRequest) -> tuple[str, ...] | None:
-    """The one user whose timetable is asked for; None where the id is no username."""
-    return (request.id,) if isinstance(request.id, str) and is_username(request.id) else None
+    """The one user whose timetable is asked for; None where the id is no username.
+
+    A number is one: that of a student, say, which a placeholder leaves the number that its parent has.
+    """
+    id = str(request.id) if type(request.id) is int else request.id
+    return (id,) if isinstance(id, str) and is_username(id) else None
 
 
 def in_path(id: Json) -> str:

@@ -154,7 +154,8 @@ async def _page(
             if resource.event is None:
                 records.append(Record(id=text_of(resource.id, data, "id"), place=place, data=data))
                 continue
-            username = text_of(resource.username, data, "username") if resource.username else request.id
+            named = resource.username
+            username = text_of(named, data, "username") if named else username_of(request)
             if not is_username(username):
                 username = None
                 raise Unmappable("username: Too long, or with a control character in it.")

@@ -202,6 +202,7 @@ async def test_the_accounts_zone_comes_before_the_configured_one(server: Web, re
 async def test_the_user_is_the_requests_id_or_where_the_record_says_so(server: Web, read: Read) -> None:
     server.answer = lambda _: data(lecture(person={"login": "bob"}))
     assert records(await read(LECTURES, "ada"))[0].username == "ada"
+    assert records(await read(LECTURES, 4711))[0].username == "4711"
     assert records(await read(ALL, None))[0].username == "bob"
 
 
@@ -476,7 +477,13 @@ def test_a_resource_is_checked(run: Reading) -> None:
 
 @pytest.mark.parametrize(
     ("resource", "id", "users"),
-    [(LECTURES, "ada", ("ada",)), (LECTURES, None, None), (ALL, "ada", None), (PEOPLE, "ada", None)],
+    [
+        (LECTURES, "ada", ("ada",)),
+        (LECTURES, 4711, ("4711",)),
+        (LECTURES, None, None),
+        (ALL, "ada", None),
+        (PEOPLE, "ada", None),
+    ],
 )
 def test_it_reads_the_whole_timetable_of_the_user_whom_the_id_names(
     run: Reading, resource: dict[str, Any], id: Any, users: Any

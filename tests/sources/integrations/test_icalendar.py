@@ -232,7 +232,7 @@ async def test_a_calendar_without_events_is_empty(server: Web, read: Read) -> No
     ("id", "path", "query"),
     [
         (None, "/{username}", {}),
-        (7, "/{username}", {}),
+        (True, "/{username}", {}),
         ("..", "/{username}/feed", {}),
         ("ada", None, {}),
         ("ada", None, {"url": 5}),

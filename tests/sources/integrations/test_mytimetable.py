@@ -238,7 +238,7 @@ async def test_an_answer_that_is_no_list_of_elements_has_failed_and_is_not_empty
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("id", [None, "", 5, "a\nb"])
+@pytest.mark.parametrize("id", [None, "", True, 5.0, "a\nb"])
 async def test_an_id_that_is_no_username_is_not_asked_for(
     server: Web, run: Reading, read: Read, id: Any
 ) -> None:
