@@ -18,7 +18,8 @@ from app.config import Config
 from app.database.queries import query
 from app.database.types import Connection, Pool
 from app.history import GONE_BEFORE, MOVED, VANISHED, answer_of
-from app.ledger import Answers, Lease, LeaseLost, Ledger, Sent
+from app.ledger import Lease, LeaseLost, Ledger
+from app.ledger_rows import Answers, Sent
 from app.sync.calendars import in_calendar, is_calendar_gone, make_needed, note_gone, remove_unneeded
 from app.sync.metrics import OPERATIONS
 from app.sync.pacing import Block, Pacer

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from app.ledger import Entry, Ledger, Lost, Moving, Place, Settlement
+from app.ledger import Ledger
+from app.ledger_rows import Entry, Lost, Moving, Place, Settlement
 from app.sync.calendars import in_calendar, is_calendar_gone, note_gone
 from providers.contract import Adapter, Delete, Done, Mailbox, Permit, ProviderError, Refused, RemoteEvent
 
