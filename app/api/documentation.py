@@ -98,7 +98,9 @@ def _operation(method: str, path: str, operation: Json) -> Iterator[str]:
         for parameter in operation["parameters"]:
             required = " required" if parameter.get("required") else ""
             yield f"<tr><td><code>{escape(parameter['name'])}</code><td>{parameter['in']}{required}"
-            yield f"<td>{_type(parameter['schema'])}<td>{_inline(parameter.get('description', ''))}</tr>"
+            yield f"<td>{_type(parameter['schema'])}<td>{_inline(parameter.get('description', ''))}"
+            default = parameter["schema"].get("default")
+            yield "</tr>" if default is None else f" Default: <code>{escape(str(default))}</code>.</tr>"
         yield "</table>"
     if "requestBody" in operation:
         content = operation["requestBody"]["content"]

@@ -143,7 +143,8 @@ def _name_modes(operation: Operation, *, required: bool) -> None:
     for parameter in operation.parameters or ():
         if isinstance(parameter, Parameter) and parameter.name == "unlinkMode":
             parameter.required = required
-            parameter.schema = Schema(type=OpenAPIType.STRING, enum=list(get_args(Mode)))
+            default = None if required else "UNLINK_ONLY"
+            parameter.schema = Schema(type=OpenAPIType.STRING, enum=list(get_args(Mode)), default=default)
 
 
 @dataclass

@@ -63,6 +63,14 @@ async def test_the_four_modes_are_named(anonymous: Client) -> None:
     ]
 
 
+async def test_the_mode_that_counts_where_none_is_given_is_named(anonymous: Client) -> None:
+    operation = (await document(anonymous))["paths"]["/api/v0/users/{username}"]["delete"]
+    [mode] = [p for p in operation["parameters"] if p["name"] == "unlinkMode"]
+    assert not mode["required"]
+    assert mode["schema"]["default"] == "UNLINK_ONLY"
+    assert " Default: <code>UNLINK_ONLY</code>." in (await anonymous.get("/schema")).text
+
+
 async def test_the_page_lists_every_operation_and_schema(anonymous: Client) -> None:
     answer = await anonymous.get("/schema")
     assert answer.status_code == 200
