@@ -328,11 +328,13 @@ class Gone(msgspec.Struct, frozen=True, kw_only=True):
 class Unknown(msgspec.Struct, frozen=True, kw_only=True):
     """Nobody knows whether it was done: no answer, a cut answer, a 5xx after the request was sent.
 
-    The caller finds out by ``Adapter.find`` before it sends anything again.
+    The caller finds out by ``Adapter.find`` before it sends anything again; where the provider asks to wait
+    (``wait``), not earlier than that.
     """
 
     code: str
     reason: str
+    wait: Throttled | None = None
 
 
 Outcome = Done | Refused | Throttled | Gone | Unknown

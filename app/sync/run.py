@@ -293,8 +293,8 @@ class Run:
                     # One of ours, which somebody has removed: it is made again, once a run.
                     answers.unsent.append(item.id)
                     gone.add(item.target.calendar)
-                case Unknown():
-                    stops.append(outcome)
+                case Unknown(wait=wait):
+                    stops += [outcome] if wait is None else [outcome, wait]
                 case Throttled() | Refused() | Gone():
                     answers.unsent.append(item.id)
                     stops.append(outcome)

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from providers.contract import Done, Event, Mailbox, Move, Outcome, Refused, Unknown
+from providers.contract import Done, Event, Mailbox, Move, Outcome, Refused, Throttled, Unknown
 from providers.o365.events import TIMES, calendar_path, event_path, fields_of, properties_of
 from providers.o365.messages import Request
 from providers.o365.reading import moment
@@ -78,5 +78,7 @@ def half_moved(outcome: Outcome) -> Unknown:
     """The outcome where there is a copy, and the original could not be taken out: ``outcome`` says why."""
     code = "half_moved" if isinstance(outcome, Done) else outcome.code
     return Unknown(
-        code=code, reason="The event was copied, and the original is still to go. Rooster looks again."
+        code=code,
+        reason="The event was copied, and the original is still to go. Rooster looks again.",
+        wait=outcome if isinstance(outcome, Throttled) else None,
     )

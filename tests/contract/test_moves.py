@@ -6,7 +6,19 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from providers.contract import Adapter, Create, Done, Gone, Mailbox, Move, Outcome, Refused, Unknown, plain
+from providers.contract import (
+    Adapter,
+    Create,
+    Done,
+    Gone,
+    Mailbox,
+    Move,
+    Outcome,
+    Refused,
+    Throttled,
+    Unknown,
+    plain,
+)
 from providers.sandbox.server import Sandbox
 from tests.contract.harness import (
     INSTANCE,
@@ -340,3 +352,16 @@ async def test_a_text_keeps_its_format(
     held.events[done.id]["body"] = body
     (there,) = await moved(adapter, mailbox, move(adapter, done, operation, calendar))
     assert held.events[there.id]["body"] == body
+
+
+@pytest.mark.parametrize("type", ["o365"], indirect=True)
+async def test_half_a_move_tells_how_long_to_wait(
+    adapter: Adapter, mailbox: Mailbox, control: Control
+) -> None:
+    calendar, creates = await another(adapter, mailbox), [create(lecture(n)) for n in range(2)]
+    done = await put(adapter, mailbox, *creates)
+    moves = [move(adapter, d, c, calendar) for d, c in zip(done, creates, strict=True)]
+    await control.fault("throttle", operation="delete", retryAfter=30)
+    outcomes = await adapter.apply(mailbox, moves)
+    assert await truth(control, mailbox, moves) == ["both"] * 2
+    assert all(isinstance(one, Unknown) and isinstance(one.wait, Throttled) for one in outcomes)

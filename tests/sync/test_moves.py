@@ -1,8 +1,10 @@
 """Events that move to another calendar: with all that is in them, never nowhere, and never twice."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.sync.rebuild import rebuild_mailbox
@@ -568,3 +570,20 @@ async def test_one_that_keeps_its_id_is_known_by_it_among_its_copies(world: Worl
     await world.settle()
     assert world.adapter.before is None
     assert [row["remote_id"] for row in await world.ledger(ALICE)] == [own]
+
+
+@pytest.mark.parametrize("adapter", ["like Graph"], indirect=True)
+async def test_the_provider_is_left_alone_with_half_a_move_if_it_asks_to_wait(world: World) -> None:
+    id = await linked(world)
+    await world.prefer(id, OWN)
+    until = world.clock() + timedelta(minutes=5)
+    wait = Throttled(until=until, scope="mailbox")
+    world.adapter.fail("move", msgspec.structs.replace(LOST, wait=wait), times=3, late=True)
+    await world.work()
+    world.adapter.deliver()
+    calls = len(world.adapter.calls)
+    await world.settle(hours=4 / 60)
+    assert len(world.adapter.calls) == calls
+    await world.settle()
+    assert placed(world) == all_in("Timetable")
+    await world.assert_true(ALICE, EVENTS)
