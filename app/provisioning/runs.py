@@ -2,9 +2,11 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Annotated, Literal
 
 import asyncpg
 import msgspec
+from msgspec import Meta
 
 from app.clock import Clock
 from app.database.queries import query
@@ -34,40 +36,48 @@ MAX_ERRORS = 100
 
 
 class RunCounts(msgspec.Struct, frozen=True):
-    """Mailboxes to visit and visited; events taken out."""
+    """How much there is to do, and how much was done."""
 
-    total: int
-    done: int
-    removed: int
+    total: Annotated[int, Meta(description="Mailboxes to visit.")]
+    done: Annotated[int, Meta(description="Mailboxes visited.")]
+    removed: Annotated[int, Meta(description="Events taken out.")]
 
 
 class RunError(msgspec.Struct, frozen=True, kw_only=True):
-    """What went wrong, in a sentence; ``type`` and ``address`` say in which mailbox, if it is one."""
+    """What went wrong; ``type`` and ``address`` say in which mailbox, if it is one."""
 
-    detail: str
-    type: str | None = None
-    address: str | None = None
+    detail: Annotated[str, Meta(description="In a sentence.")]
+    type: Annotated[str | None, Meta(description="Of the mailbox, where it is one.")] = None
+    address: Annotated[str | None, Meta(description="Of the mailbox, where it is one.")] = None
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A run. Times are in UTC.
-
-    ``progress`` is the share of its work that is done, 0 to 1: of the mailboxes to visit, or of the events
-    to take out. ``estimated_end`` is when it is done if it goes on as it has so far; null where that
-    cannot be said. State: ``active``, ``done``, ``failed`` or ``cancelled``.
-    """
+    """A run. Times are in UTC."""
 
     id: int
-    kind: str
-    state: str
+    kind: Literal["unlink", "sync", "refresh"]
+    state: Literal["active", "done", "failed", "cancelled"]
     created_at: datetime
     finished_at: datetime | None
     counts: RunCounts
-    progress: float
-    estimated_end: datetime | None
-    errors: list[RunError]
-    drift: Drift | None = None
-    """Of a refresh that is done: how many events were not as the ledger says, by kind."""
+    progress: Annotated[
+        float,
+        Meta(
+            description="The share of its work that is done, 0 to 1: mailboxes to visit, events to take out."
+        ),
+    ]
+    estimated_end: Annotated[
+        datetime | None,
+        Meta(description="When it is done if it goes on as it has so far; null where that cannot be said."),
+    ]
+    errors: Annotated[
+        list[RunError],
+        Meta(description=f"Those of the first {MAX_ERRORS} mailboxes, which a list of runs leaves out."),
+    ]
+    drift: Annotated[
+        Drift | None,
+        Meta(description="Of a refresh that is done: what it has found. Events that differ, by kind."),
+    ] = None
 
 
 class RunPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -71,6 +71,15 @@ async def test_the_mode_that_counts_where_none_is_given_is_named(anonymous: Clie
     assert " Default: <code>UNLINK_ONLY</code>." in (await anonymous.get("/schema")).text
 
 
+async def test_states_of_runs_are_named_and_their_figures_explained(anonymous: Client) -> None:
+    described = await document(anonymous)
+    run = described["components"]["schemas"]["Run"]["properties"]
+    assert run["state"]["enum"] == ["active", "done", "failed", "cancelled"]
+    assert [
+        name for name in ("progress", "estimatedEnd", "errors", "drift") if not run[name]["description"]
+    ] == []
+
+
 async def test_the_page_lists_every_operation_and_schema(anonymous: Client) -> None:
     answer = await anonymous.get("/schema")
     assert answer.status_code == 200
