@@ -32,7 +32,8 @@ def command(port: int, state: Path | None, schemas: Path | None) -> None:
     """Speak the providers' own protocols over TLS on the loopback: EWS, Microsoft Graph, Google Calendar.
 
     Prints one line of JSON once ready: "ca_file", "config" (a ready rooster.toml) and "control" (the URL
-    of the control API). Runs until SIGTERM.
+    of the control API, which answers a GET with the calls that it has). Every address @uni.example has a
+    mailbox. Runs until SIGTERM.
     """
     try:
         run(_sandbox(port, state, schemas))
