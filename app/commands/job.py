@@ -116,7 +116,7 @@ async def _run(body: Json, account: UUID | None, form: dict[str, Any]) -> int:
         click.echo(f"Run {begun.id} of job {job.id} has begun.")
         over = await _follow(pool, config, begun, _expected(job, begun))
     for error in over.errors:
-        where = " ".join(part for part in (error.username, error.place) if part)
+        where = ", ".join(part for part in (error.username, error.place) if part)
         click.echo(f"{where}{': ' if where else ''}{error.detail}", err=True)
     counts = over.counts
     if (more := counts.errors - len(over.errors)) > 0:

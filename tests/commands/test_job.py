@@ -126,7 +126,7 @@ async def test_what_goes_wrong_is_told_and_is_the_exit_status(
     source.answer = lambda request: answer([], 403 if request.path == "/people/bob" else 200)
     ended = await command("job", "run", "job.json", "--args", BOTH)
     assert ended.status == 1, ended
-    assert ended.err == "lectures, usernames[1]: The source does not allow the account to read this.\n"
+    assert ended.err == "bob, lectures, usernames[1]: The source does not allow the account to read this.\n"
     assert "1 deleted" in ended.out
     assert [await events(pool, username) for username in ("alice", "bob")] == [0, 1]
 
