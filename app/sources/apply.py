@@ -69,7 +69,7 @@ async def apply(
     if applying.keep_emptied:
         detail = (
             f"{emptied} of {known} users would have no events any more: they keep theirs. If that is what you"
-            ' want, make a run with "confirm": true.'
+            ' want, make a run with "confirm": true (job run: --confirm).'
         )
         await staging.add_errors("run", [RecordError(place="", detail=detail)])
     after = ""
@@ -206,7 +206,7 @@ def _outcome(result: Result) -> Counts | _Refusal:
         case Held(removed=removed, future=future):
             return _Refusal(
                 f"Nothing was changed: this would remove {removed} of {future} future events."
-                ' If that is what you want, make a run with "confirm": true.'
+                ' If that is what you want, make a run with "confirm": true (job run: --confirm).'
             )
         case TooLarge():
             return _Refusal(result.message)

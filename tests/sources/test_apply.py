@@ -218,7 +218,7 @@ class TestGuard:
         assert (error.kind, error.username) == ("user", "alice")
         assert error.detail == (
             "Nothing was changed: this would remove 29 of 30 future events."
-            ' If that is what you want, make a run with "confirm": true.'
+            ' If that is what you want, make a run with "confirm": true (job run: --confirm).'
         )
 
     async def test_it_is_held_again_by_the_next_run(self, world: World, full: Any) -> None:
