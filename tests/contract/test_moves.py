@@ -181,6 +181,20 @@ async def test_copies_of_the_persons_stay_where_they_are(
     assert {k: events[copy["id"]][k] for k in copy} == copy
 
 
+async def test_a_copy_of_the_persons_is_not_taken_for_the_event_that_comes_back(
+    adapter: Adapter, mailbox: Mailbox, control: Control
+) -> None:
+    """Where a move was not answered, what is found first under its attempt is the event: it is older."""
+    calendar, operation = await another(adapter, mailbox), create(lecture())
+    (done,) = await put(adapter, mailbox, operation)
+    copy = await control.person_copies(mailbox.address, done.id)
+    (there,) = await moved(adapter, mailbox, move(adapter, done, operation, calendar))
+    back = move(adapter, there, operation, None)
+    (here,) = await moved(adapter, within(mailbox, calendar), back)
+    found = [event.id for event in await adapter.find(mailbox, INSTANCE, [back.marker.attempt])]
+    assert found[0] == here.id != copy["id"]
+
+
 @pytest.mark.parametrize("count", [1, 3])
 async def test_an_event_that_is_not_there_is_gone(
     adapter: Adapter, mailbox: Mailbox, control: Control, count: int

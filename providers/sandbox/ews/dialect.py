@@ -90,7 +90,7 @@ class EwsDialect:
         native["touched"] |= dict.fromkeys(changed, native["change"])
 
     def copy(self, mailbox: SandboxMailbox, native: Native) -> Native:
-        copied = items.copy_item(mailbox, native, native["folder"])
+        copied = items.copy_item(mailbox, native, native["folder"], _now())
         copied["fields"]["calendar:UID"] = items.new_uid()
         return copied
 
@@ -106,9 +106,7 @@ class EwsDialect:
 
     def move(self, mailbox: SandboxMailbox, native: Native, calendar: str | None) -> Native:
         """Exchange gives what is moved another id."""
-        moved = items.copy_item(mailbox, native, _folder(calendar))
-        items.remove_item(mailbox, native)
-        return moved
+        return items.move_item(mailbox, native, mailbox, _folder(calendar))
 
     def make_calendar(self, mailbox: SandboxMailbox, name: str) -> SandboxCalendar:
         """Below the default calendar, as Outlook does. Raises ValueError if there is one of this name."""

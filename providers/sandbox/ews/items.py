@@ -2,8 +2,8 @@
 
 A native item is a dict: ``id``, ``change`` (the number of its version), ``folder`` (by the name that
 ``hierarchy`` knows), ``calendar`` (see ``Native``), ``created`` and ``modified`` (UTC), ``modifiedBy``,
-``fields`` by property URI, ``extended`` by the XML of the path, and ``touched``: the version in which each
-property was last set, for AutoResolve.
+``made`` (the number of its first version), ``fields`` by property URI, ``extended`` by the XML of the path,
+and ``touched``: the version in which each property was last set, for AutoResolve.
 """
 
 import math
@@ -19,7 +19,7 @@ from providers.sandbox.ews.soap import ResponseError
 from providers.sandbox.ews.timezones import text_time
 from providers.sandbox.state import Native, SandboxMailbox
 
-__all__ = ["add_item", "apply", "copy_item", "new_uid", "remove_item", "stamp"]
+__all__ = ["add_item", "apply", "copy_item", "move_item", "new_uid", "remove_item", "stamp"]
 
 LONGEST_SUBJECT = 255
 EARLIEST, LATEST = 1601, 4500
@@ -150,7 +150,9 @@ def add_item(
     apply(native, changes, zone, now)
     native["fields"].setdefault("calendar:UID", new_uid())
     native["touched"] = {}
-    return _keep(mailbox, native)
+    _keep(mailbox, native)
+    native["made"] = native["change"]
+    return native
 
 
 def _keep(mailbox: SandboxMailbox, native: Native) -> Native:
@@ -176,9 +178,20 @@ def new_uid() -> str:
     return f"040000008200E00074C5B7101A82E008{uuid4().hex.upper()}"
 
 
-def copy_item(mailbox: SandboxMailbox, native: Native, folder: str) -> Native:
-    """A copy with an id of its own in a folder of the mailbox, everything else alike."""
-    copied = msgspec.json.decode(msgspec.json.encode(native), type=Native)
-    copied["folder"] = folder
-    copied["touched"] = {}
-    return _keep(mailbox, copied)
+def copy_item(mailbox: SandboxMailbox, native: Native, folder: str, now: datetime) -> Native:
+    """A copy in a folder of the mailbox, with an id of its own and made now; everything else is alike."""
+    copied = _keep(mailbox, _clone(native, folder) | {"created": text_time(now)})
+    copied["made"] = copied["change"]
+    return copied
+
+
+def move_item(source: SandboxMailbox, native: Native, mailbox: SandboxMailbox, folder: str) -> Native:
+    """Put an item into a folder of a mailbox: it has another id there, and is as old as it was."""
+    moved = _keep(mailbox, _clone(native, folder))
+    remove_item(source, native)
+    return moved
+
+
+def _clone(native: Native, folder: str) -> Native:
+    cloned = msgspec.json.decode(msgspec.json.encode(native), type=Native)
+    return cloned | {"folder": folder, "touched": {}}

@@ -205,9 +205,10 @@ def _delete(call: Call, element: etree._Element) -> str:
         )
     mailbox, native = call.caller.item(element)
     _count_mails(call, native, sending)
-    items.remove_item(mailbox, native)
     if call.body.get("DeleteType") == "MoveToDeletedItems" and native["folder"] != "deleteditems":
-        items.copy_item(mailbox, native, "deleteditems")
+        items.move_item(mailbox, native, mailbox, "deleteditems")
+    else:
+        items.remove_item(mailbox, native)
     return ""
 
 
@@ -230,15 +231,14 @@ def _target(call: Call) -> tuple[SandboxMailbox, str]:
 def _copy(call: Call, element: etree._Element) -> str:
     mailbox, folder = _target(call)
     _, native = call.caller.item(element)
-    copied = items.copy_item(mailbox, native, folder)
+    copied = items.copy_item(mailbox, native, folder, call.caller.state.now())
     return _item_xml(mailbox, copied) if _wants_ids(call) else _EMPTY_ITEMS
 
 
 def _move(call: Call, element: etree._Element) -> str:
     mailbox, folder = _target(call)
     source, native = call.caller.item(element)
-    moved = items.copy_item(mailbox, native, folder)
-    items.remove_item(source, native)
+    moved = items.move_item(source, native, mailbox, folder)
     return _item_xml(mailbox, moved) if _wants_ids(call) else _EMPTY_ITEMS
 
 

@@ -155,9 +155,13 @@ def _contains(element: etree._Element, read: _Read) -> Test:
 
 
 def sorted_items(items: list[Native], order: etree._Element | None, mailbox: SandboxMailbox) -> list[Native]:
-    """The items in the wanted order; those without a value come first. Raises ``ResponseError``."""
+    """The items in the wanted order; those without a value come first. Raises ``ResponseError``.
+
+    Exchange shows times in whole seconds, and keeps them finer: of equal ones, what was made first is first.
+    """
     if order is None:
         return items
+    items = sorted(items, key=lambda native: native.get("made", 0))
     for field in reversed(order):
         read, _ = _reader(field[0], mailbox, "ErrorUnsupportedPathForSortGroup")
 
