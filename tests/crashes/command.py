@@ -44,7 +44,7 @@ def command(kills: int, seed: int | None, types: tuple[str, ...], steps: bool) -
     console.print(_table(results))
     for result in results:
         if steps:
-            for step in sorted(result.seen | result.kills.keys()):
+            for step in sorted(result.seen.keys() | result.kills.keys()):
                 console.print(f"{result.type}  {result.kills[step]:5}  {step}", highlight=False)
         for problem in result.verdict.problems:
             console.print(f"{result.type}: {problem}", markup=False, highlight=False)
@@ -91,7 +91,7 @@ def _table(results: list[Result]) -> Table:
         table.add_column(column, justify="right")
     for result in results:
         verdict = result.verdict
-        covered = f"{len(result.seen) - len(result.missed)} of {len(result.seen)}"
+        covered = f"{len(result.seen.keys() & result.kills.keys())} of {len(result.seen)}"
         figures = (
             result.kills.total(), result.paused, covered, verdict.mailboxes, verdict.events, verdict.lost,
             verdict.twice, verdict.different, verdict.left, verdict.touched, f"{result.seconds:.0f}",
