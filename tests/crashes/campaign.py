@@ -44,7 +44,7 @@ PATIENCE = 120.0
 ENOUGH = 800
 """If this many kills, or those asked for, have not come to each step, no more are tried."""
 
-OFTEN = 20
+OFTEN = 5
 """Workers that have to come to a step before a kill at it is waited for. To some, few ever come."""
 
 EXPIRE = "UPDATE mailboxes SET lease_until = clock_timestamp() - interval '1 second' WHERE owner IS NOT NULL"
