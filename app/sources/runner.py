@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+import msgspec
 import structlog
 
 from app.clock import Clock
@@ -133,7 +134,7 @@ class SourceRunner:
         for row in rows:
             try:
                 running = _Running(claimed_run(row))
-            except Exception:
+            except (msgspec.DecodeError, RecursionError):
                 log.exception("sync_job_run_unreadable", run=str(row["id"]))
                 unreadable.append(row)
                 continue
