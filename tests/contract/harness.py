@@ -14,7 +14,19 @@ import msgspec
 
 from app.config import load_config
 from providers import ews, googlecalendar, o365
-from providers.contract import Adapter, Clock, Create, Delete, Done, Event, Mailbox, Marker, Outcome, Update
+from providers.contract import (
+    Adapter,
+    Calendar,
+    Clock,
+    Create,
+    Delete,
+    Done,
+    Event,
+    Mailbox,
+    Marker,
+    Outcome,
+    Update,
+)
 from providers.sandbox.server import Sandbox
 
 INSTANCE = "uni.example"
@@ -214,6 +226,12 @@ def shown(event: Event) -> dict[str, Any]:
         "categories": sorted(event.categories),
         "showAs": event.show_as,
     }
+
+
+def within(mailbox: Mailbox, calendar: Calendar | str | None) -> Mailbox:
+    """The mailbox with this calendar meant; None: the default one."""
+    id = calendar.id if isinstance(calendar, Calendar) else calendar
+    return msgspec.structs.replace(mailbox, calendar=id)
 
 
 def seen(common: dict[str, Any]) -> dict[str, Any]:

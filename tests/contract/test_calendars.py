@@ -28,6 +28,7 @@ from tests.contract.harness import (
     seen,
     shown,
     update,
+    within,
 )
 
 NAME = "Timetable"
@@ -41,12 +42,6 @@ class Withdrawn(Exception):
 def refuse() -> None:
     """The permit that is never given."""
     raise Withdrawn
-
-
-def within(mailbox: Mailbox, calendar: Calendar | str) -> Mailbox:
-    """The mailbox with this calendar meant."""
-    id = calendar if isinstance(calendar, str) else calendar.id
-    return msgspec.structs.replace(mailbox, calendar=id)
 
 
 async def secondary(adapter: Adapter, mailbox: Mailbox, instance: str = INSTANCE) -> list[Calendar]:

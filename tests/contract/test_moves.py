@@ -32,14 +32,10 @@ from tests.contract.harness import (
     seen,
     shown,
     update,
+    within,
 )
 
 NOTES = "Sit with Bob."
-
-
-def within(mailbox: Mailbox, calendar: str | None) -> Mailbox:
-    """The mailbox with this calendar meant."""
-    return msgspec.structs.replace(mailbox, calendar=calendar)
 
 
 async def another(adapter: Adapter, mailbox: Mailbox, name: str = "Timetable") -> str:
