@@ -87,7 +87,8 @@ async def _steps(
     async with aclosing(watcher.steps(id, HEARTBEAT_SECONDS, PAUSE_SECONDS)) as steps:
         async for changed in steps:
             if not changed:
-                yield ServerSentEventMessage(comment="still going on")
+                # Without data: an empty line of it would be an event of the type ``message``.
+                yield ServerSentEventMessage(comment="still going on", data=None)
                 continue
             try:
                 run = await runs.find(pool, id, clock())

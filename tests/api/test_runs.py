@@ -47,17 +47,25 @@ async def visit(pool: Pool, clock: SettableClock) -> None:
 
 
 async def events(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-    """The server-sent events of a stream (WHATWG HTML section 9.2), comments as events of the type ``:``."""
-    name, data = "message", ""
+    """The server-sent events of a stream (WHATWG HTML section 9.2), comments as events of the type ``:``.
+
+    A client hears of an event when there is a line of data, be it an empty one.
+    """
+    name, data = "message", []
     async for line in lines:
         if line.startswith(":"):
             yield ":", {}
         elif line:
             field, _, value = line.partition(": ")
-            name, data = (value, data) if field == "event" else (name, value)
-        elif data:
-            yield name, json.loads(data)
-            name, data = "message", ""
+            if field == "event":
+                name = value
+            else:
+                assert field == "data"
+                data.append(value)
+        else:
+            if data:
+                yield name, json.loads("\n".join(data))
+            name, data = "message", []
 
 
 class TestLive:

@@ -12,6 +12,7 @@ from typing import Any, cast
 import asyncpg
 import pytest
 import schemathesis
+from httpx import Client
 from hypothesis import HealthCheck, given, settings
 from schemathesis import Case
 from schemathesis.specs.openapi.checks import positive_data_acceptance
@@ -21,7 +22,7 @@ from app.api.server import listen
 from app.config import Config, SyncSettings
 from app.sources.settings import SourceSettings
 from app.tokens import create_token
-from tests.api.conftest import ENCRYPTION_KEY
+from tests.api.conftest import ENCRYPTION_KEY, to_form
 from tests.clock import SettableClock
 from tests.conftest import execute, in_database
 from tests.fakes import FakeAdapter
@@ -81,6 +82,31 @@ def served(database_server: str, database_template: str) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def described(served: Served) -> Any:
     return schemathesis.openapi.from_url(f"{served.url}/schema/openapi.json")
+
+
+EMPTY = """
+TRUNCATE users, mailboxes, runs, history, quotas, sync_jobs, integrated_accounts RESTART IDENTITY CASCADE
+"""
+
+
+@pytest.fixture(autouse=True)
+def alice(served: Served, database_server: str) -> None:
+    """What every operation finds, whichever came before it: Alice, her synchronization, a run that is over.
+
+    Nothing else, as nobody works here: what follows a run that goes on would wait for it for ever.
+    """
+    asyncio.run(execute(in_database(database_server, DATABASE), EMPTY))
+    with Client(base_url=f"{served.url}/api", headers={"apiToken": served.token}, timeout=60) as client:
+        form = to_form("alice", "ews", "alice@uni.example")
+        world: list[tuple[str, str, dict[str, Any]]] = [
+            ("PUT", "/v0/users/alice", {}),
+            ("PUT", "/v0/synchronizations", {"data": form}),
+            ("POST", "/v1/synchronizations/sync", {"json": {"all": True}}),
+            ("DELETE", "/v1/runs/1", {}),
+        ]
+        for method, path, body in world:
+            answer = client.request(method, path, **body)
+            assert answer.is_success, answer.text
 
 
 @schemathesis.serializer("application/x-ndjson")
