@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from app.clock import Clock
 from app.config import Config
-from providers.contract import Adapter
+from providers.adapter import Adapter
 
 __all__ = ["open_adapters"]
 

@@ -15,7 +15,8 @@ from app.database.migrate import check, migrations
 from app.database.queries import query
 from app.errors import RoosterError
 from app.sources.secrets import KEY_FILE, Undecipherable, find_vault
-from providers.contract import Adapter, Gone, ProviderError, Refused, Throttled
+from providers.adapter import Adapter
+from providers.contract import Gone, ProviderError, Refused, Throttled
 
 __all__ = ["TYPES", "Finding", "examine"]
 

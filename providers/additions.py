@@ -6,7 +6,8 @@ Two fields are shared: the text of an event, in which people put notes around ou
 import re
 from collections.abc import Iterable, Sequence
 
-from providers.contract import Content, Event, plain
+from providers.contract import Content, Event
+from providers.texts import plain
 
 __all__ = ["find", "merged_body", "merged_categories", "only_ours"]
 

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 
+from providers.adapter import Quota
 from providers.contract import (
     Calendar,
     Changes,
@@ -30,7 +31,6 @@ from providers.contract import (
     Outcome,
     Permit,
     ProviderError,
-    Quota,
     Refused,
     RemoteEvent,
     StartOver,
@@ -183,7 +183,7 @@ class Failure(msgspec.Struct, kw_only=True):
 
 
 class FakeAdapter:
-    """Fulfils ``providers.contract.Adapter`` in memory."""
+    """Fulfils ``providers.adapter.Adapter`` in memory."""
 
     def __init__(
         self,

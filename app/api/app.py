@@ -36,7 +36,7 @@ from app.database.types import Pool
 from app.provisioning.watching import RunWatcher
 from app.sources.contract import Integration
 from app.sources.integrations import INTEGRATIONS
-from providers.contract import Adapter
+from providers.adapter import Adapter
 
 __all__ = ["create_app", "furnish"]
 

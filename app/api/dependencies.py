@@ -12,7 +12,7 @@ from app.config import Config
 from app.database.types import Pool
 from app.provisioning.watching import RunWatcher
 from app.sources.contract import Integration
-from providers.contract import Adapter
+from providers.adapter import Adapter
 
 __all__ = [
     "InjectedAdapters",

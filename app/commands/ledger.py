@@ -24,7 +24,8 @@ from app.errors import NotFound, RoosterError
 from app.ledger import LeaseLost
 from app.sync.audit import Audit, audit_mailbox
 from app.sync.rebuild import Rebuilt, rebuild_mailbox
-from providers.contract import Adapter, Gone, ProviderError, Refused, Throttled, Unknown
+from providers.adapter import Adapter
+from providers.contract import Gone, ProviderError, Refused, Throttled, Unknown
 
 Found = TypeVar("Found", Audit, Rebuilt)
 Work = Callable[[Pool, Adapter, Config, Clock, int, float], Awaitable[Found]]

@@ -21,7 +21,7 @@ from app.config import Config, load_config
 from app.database.connect import open_database
 from app.database.types import Pool
 from app.errors import RoosterError
-from providers.contract import Adapter
+from providers.adapter import Adapter
 
 __all__ = ["Mailboxes", "Stage", "open_stage"]
 

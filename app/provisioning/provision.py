@@ -15,7 +15,8 @@ from app.provisioning.synchronizations import Synchronization, find
 from app.provisioning.text import is_username
 from app.sync.pacing import Pacer
 from app.sync.wake import wake_mailboxes
-from providers.contract import Adapter, Gone, Mailbox, ProviderError, Refused, Throttled
+from providers.adapter import Adapter
+from providers.contract import Gone, Mailbox, ProviderError, Refused, Throttled
 
 __all__ = ["provision"]
 

@@ -7,7 +7,7 @@ from app.config import Config
 from app.database.types import Pool
 from app.sync.mirror import Difference, differences, drift, read_everything
 from app.sync.visit import visit
-from providers.contract import Adapter
+from providers.adapter import Adapter
 
 __all__ = ["Audit", "audit_mailbox"]
 

@@ -7,7 +7,8 @@ theirs is never used or touched, whatever its name.
 from app.clock import Clock
 from app.database.queries import query
 from app.ledger import Ledger
-from providers.contract import Adapter, Gone, Mailbox, Outcome, Permit
+from providers.adapter import Adapter
+from providers.contract import Gone, Mailbox, Outcome, Permit
 
 __all__ = ["in_calendar", "is_calendar_gone", "make_needed", "note_gone", "remove_unneeded"]
 

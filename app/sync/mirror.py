@@ -17,8 +17,8 @@ from app.database.queries import query
 from app.database.types import Connection
 from app.ledger import Ledger
 from app.sync.calendars import in_calendar, is_calendar_gone, note_gone
+from providers.adapter import Adapter
 from providers.contract import (
-    Adapter,
     Calendar,
     Changes,
     Content,

@@ -11,7 +11,8 @@ import msgspec
 
 from app.database.queries import query
 from app.database.types import Connection, Pool
-from providers.contract import Adapter, Mailbox
+from providers.adapter import Adapter
+from providers.contract import Mailbox
 
 __all__ = ["Block", "Pacer"]
 

@@ -15,7 +15,7 @@ from app.sync.refresh import follow_missing
 from app.sync.settle import settle_unknown
 from app.sync.visit import visit
 from app.sync.wake import wake_mailboxes
-from providers.contract import Adapter
+from providers.adapter import Adapter
 
 __all__ = ["Rebuilt", "rebuild_mailbox"]
 

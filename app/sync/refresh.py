@@ -17,7 +17,8 @@ from app.database.queries import query
 from app.database.types import Connection, Pool
 from app.ledger import Ledger
 from app.sync.mirror import drift, read_changes
-from providers.contract import Adapter, Mailbox
+from providers.adapter import Adapter
+from providers.contract import Mailbox
 
 __all__ = ["REWRITES", "People", "follow_missing", "follow_people", "refresh_if_due"]
 

@@ -26,8 +26,8 @@ from app.sync.pacing import Block, Pacer
 from app.sync.refresh import refresh_if_due
 from app.sync.settle import LOOK_AGAIN, remove_late_arrivals, settle_unknown
 from app.sync.shaping import shape_wanted
+from providers.adapter import Adapter
 from providers.contract import (
-    Adapter,
     Create,
     Delete,
     Done,

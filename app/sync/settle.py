@@ -13,7 +13,8 @@ from uuid import UUID
 from app.ledger import Ledger
 from app.ledger_rows import Entry, Lost, Moving, Place, Settlement
 from app.sync.calendars import in_calendar, is_calendar_gone, note_gone
-from providers.contract import Adapter, Delete, Done, Mailbox, Permit, ProviderError, Refused, RemoteEvent
+from providers.adapter import Adapter
+from providers.contract import Delete, Done, Mailbox, Permit, ProviderError, Refused, RemoteEvent
 
 __all__ = ["LOOK_AGAIN", "remove_late_arrivals", "settle_unknown"]
 

@@ -11,7 +11,8 @@ from app.errors import Conflict
 from app.ledger import Lease, Ledger
 from app.sync.claim import claimed
 from app.sync.pacing import Pacer
-from providers.contract import Adapter, Mailbox, ProviderError, Throttled, Unknown
+from providers.adapter import Adapter
+from providers.contract import Mailbox, ProviderError, Throttled, Unknown
 
 __all__ = ["visit"]
 

@@ -24,7 +24,7 @@ from app.ledger import Lease, LeaseLost
 from app.sync.housekeeping import Housekeeper
 from app.sync.metrics import RUNNING, RUNS
 from app.sync.run import Run
-from providers.contract import Adapter
+from providers.adapter import Adapter
 
 __all__ = ["Worker"]
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from providers.contract import Adapter, Clock
+from providers.adapter import Adapter
+from providers.contract import Clock
 from providers.ews.adapter import EwsAdapter
 from providers.ews.session import Endpoint
 from providers.ews.tokens import Tokens

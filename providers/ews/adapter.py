@@ -8,6 +8,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from providers import contract
+from providers.adapter import Quota
 from providers.contract import (
     Changes,
     Clock,
@@ -16,7 +17,6 @@ from providers.contract import (
     Outcome,
     Permit,
     ProviderError,
-    Quota,
     RemoteEvent,
     always,
 )

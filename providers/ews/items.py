@@ -27,7 +27,7 @@ from exchangelib.util import create_element
 from exchangelib.version import Version
 from lxml import etree
 
-from providers.contract import Event, Marker, Privacy, shortened
+from providers.contract import Event, Marker, Privacy
 from providers.marker import (
     ATTEMPT,
     EVENT,
@@ -36,6 +36,7 @@ from providers.marker import (
     SYNCHRONIZATION,
     to_strings,
 )
+from providers.texts import shortened
 
 __all__ = [
     "MARKER_FIELDS",

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from providers.additions import merged_body, merged_categories, only_ours
-from providers.contract import Done, Event, Update, plain
+from providers.contract import Done, Event, Update
 from providers.ews.items import (
     TIMES,
     OwnedItem,
@@ -18,6 +18,7 @@ from providers.ews.items import (
     reminder_fields,
 )
 from providers.ews.reading import HeldItem
+from providers.texts import plain
 
 __all__ = ["Change"]
 

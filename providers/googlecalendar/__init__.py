@@ -1,6 +1,7 @@
 """Google Workspace calendars, by the Google Calendar API v3 and domain-wide delegation."""
 
-from providers.contract import Adapter, Clock
+from providers.adapter import Adapter
+from providers.contract import Clock
 from providers.googlecalendar.adapter import GoogleAdapter
 from providers.googlecalendar.client import Client
 from providers.settings import GoogleSettings

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from googleapiclient.http import HttpRequest
 
+from providers.adapter import Quota
 from providers.contract import (
     Calendar,
     Changes,
@@ -14,7 +15,6 @@ from providers.contract import (
     Outcome,
     Permit,
     ProviderError,
-    Quota,
     Refused,
     RemoteEvent,
     always,
@@ -39,7 +39,7 @@ __all__ = ["GoogleAdapter"]
 
 
 class GoogleAdapter:
-    """``providers.contract.Adapter`` for Google Workspace with domain-wide delegation.
+    """``providers.adapter.Adapter`` for Google Workspace with domain-wide delegation.
 
     The id of an event that Rooster creates is its attempt, so that the same attempt can never make a
     second one.

@@ -11,7 +11,8 @@ from html import escape, unescape
 import msgspec
 
 from providers.additions import find, merged_body
-from providers.contract import Event, plain
+from providers.contract import Event
+from providers.texts import plain
 
 __all__ = ["merged", "text", "written"]
 

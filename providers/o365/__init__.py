@@ -3,7 +3,8 @@
 The colours of categories take MailboxSettings.ReadWrite too; without it there are none.
 """
 
-from providers.contract import Adapter, Clock
+from providers.adapter import Adapter
+from providers.contract import Clock
 from providers.o365.adapter import GraphAdapter
 from providers.o365.auth import Tokens
 from providers.o365.http import Graph

@@ -1,10 +1,11 @@
-"""The contract of ``providers.contract``, fulfilled by Microsoft Graph."""
+"""``providers.adapter.Adapter`` for Microsoft Graph."""
 
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
 
+from providers.adapter import Quota
 from providers.contract import (
     Calendar,
     Changes,
@@ -17,7 +18,6 @@ from providers.contract import (
     Outcome,
     Permit,
     ProviderError,
-    Quota,
     Refused,
     RemoteEvent,
     Throttled,

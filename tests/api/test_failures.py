@@ -11,7 +11,7 @@ from app.api.app import create_app
 from app.config import Config
 from app.database.types import Pool
 from app.provisioning import users
-from providers.contract import Adapter
+from providers.adapter import Adapter
 from tests.api.conftest import Client
 from tests.api.test_v1_synchronizations import push
 from tests.clock import SettableClock

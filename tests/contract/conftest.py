@@ -8,7 +8,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from providers.contract import Adapter, Mailbox
+from providers.adapter import Adapter
+from providers.contract import Mailbox
 from providers.sandbox.server import Sandbox
 from tests.contract.harness import PROVIDERS, Control, connect
 from tests.sandbox.conftest import strict_context

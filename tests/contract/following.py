@@ -1,6 +1,7 @@
 """A calendar as somebody knows it who asks for its changes, for the tests of ``Adapter.changes``."""
 
-from providers.contract import Adapter, Changes, Mailbox, RemoteEvent
+from providers.adapter import Adapter
+from providers.contract import Changes, Mailbox, RemoteEvent
 from tests.contract.harness import INSTANCE
 
 

@@ -14,19 +14,8 @@ import msgspec
 
 from app.config import load_config
 from providers import ews, googlecalendar, o365
-from providers.contract import (
-    Adapter,
-    Calendar,
-    Clock,
-    Create,
-    Delete,
-    Done,
-    Event,
-    Mailbox,
-    Marker,
-    Outcome,
-    Update,
-)
+from providers.adapter import Adapter
+from providers.contract import Calendar, Clock, Create, Delete, Done, Event, Mailbox, Marker, Outcome, Update
 from providers.sandbox.server import Sandbox
 
 INSTANCE = "uni.example"

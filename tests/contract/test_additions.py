@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from providers.contract import Adapter, Done, Event, Mailbox, Update
+from providers.adapter import Adapter
+from providers.contract import Done, Event, Mailbox, Update
 from tests.contract.harness import Control, all_done, create, mark, put, seen, shown, update
 from tests.contract.test_content import FULL
 

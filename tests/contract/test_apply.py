@@ -7,7 +7,8 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from providers.contract import Adapter, Delete, Done, Gone, Mailbox, Refused, Update
+from providers.adapter import Adapter
+from providers.contract import Delete, Done, Gone, Mailbox, Refused, Update
 from tests.contract.harness import (
     Control,
     all_done,

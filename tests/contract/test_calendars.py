@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import pytest
 
+from providers.adapter import Adapter
 from providers.contract import (
-    Adapter,
     Calendar,
     Done,
     Gone,

@@ -6,16 +6,8 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import pytest
 
-from providers.contract import (
-    Adapter,
-    Gone,
-    Mailbox,
-    ProviderError,
-    Refused,
-    StartOver,
-    Throttled,
-    Unknown,
-)
+from providers.adapter import Adapter
+from providers.contract import Gone, Mailbox, ProviderError, Refused, StartOver, Throttled, Unknown
 from providers.sandbox.server import Sandbox
 from tests.contract.following import Followed, listed, told
 from tests.contract.harness import INSTANCE, Control, connect, create, lecture, put

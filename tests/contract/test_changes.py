@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from providers.contract import Adapter, Mailbox
+from providers.adapter import Adapter
+from providers.contract import Mailbox
 from providers.sandbox.server import Sandbox
 from tests.contract.following import Followed, listed, removed, told
 from tests.contract.harness import INSTANCE, Control, all_done, create, delete, lecture, put, update

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from providers.contract import Adapter, Event, Mailbox, ShowAs
+from providers.adapter import Adapter
+from providers.contract import Event, Mailbox, ShowAs
 from tests.contract.harness import Control, all_done, at, create, lecture, put, seen, shown, update
 
 ZONES = [

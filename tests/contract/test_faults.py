@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from providers.adapter import Adapter
 from providers.contract import (
-    Adapter,
     Create,
     Delete,
     Done,

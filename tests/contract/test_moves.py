@@ -6,20 +6,10 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from providers.contract import (
-    Adapter,
-    Create,
-    Done,
-    Gone,
-    Mailbox,
-    Move,
-    Outcome,
-    Refused,
-    Throttled,
-    Unknown,
-    plain,
-)
+from providers.adapter import Adapter
+from providers.contract import Create, Done, Gone, Mailbox, Move, Outcome, Refused, Throttled, Unknown
 from providers.sandbox.server import Sandbox
+from providers.texts import plain
 from tests.contract.harness import (
     INSTANCE,
     Control,

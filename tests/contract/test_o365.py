@@ -12,7 +12,8 @@ import pytest
 
 from app.config import load_config
 from providers import o365
-from providers.contract import Adapter, Done, Mailbox, ProviderError, Refused, Unknown
+from providers.adapter import Adapter
+from providers.contract import Done, Mailbox, ProviderError, Refused, Unknown
 from providers.sandbox.graph import store
 from providers.sandbox.server import Sandbox
 from providers.settings import O365Settings

@@ -7,7 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from providers import o365
-from providers.contract import Adapter, Colour, Create, Done, Mailbox, Refused, Throttled
+from providers.adapter import Adapter
+from providers.contract import Colour, Create, Done, Mailbox, Refused, Throttled
 from providers.sandbox.graph import categories
 from providers.sandbox.server import Sandbox
 from tests.contract.harness import Control, all_done, create, lecture, put, update

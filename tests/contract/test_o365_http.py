@@ -9,7 +9,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from providers.contract import Adapter, Done, Mailbox, ProviderError, Refused, Unknown
+from providers.adapter import Adapter
+from providers.contract import Done, Mailbox, ProviderError, Refused, Unknown
 from providers.o365.adapter import GraphAdapter
 from providers.o365.auth import Tokens
 from providers.o365.http import Graph

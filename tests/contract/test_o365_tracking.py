@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from providers.contract import Adapter, Changes, Mailbox
+from providers.adapter import Adapter
+from providers.contract import Changes, Mailbox
 from tests.contract.harness import INSTANCE, Control, at, create, lecture, put
 
 pytestmark = pytest.mark.parametrize("type", ["o365"])

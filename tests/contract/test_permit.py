@@ -5,7 +5,8 @@ from collections import Counter
 import msgspec
 import pytest
 
-from providers.contract import Adapter, Mailbox, Operation
+from providers.adapter import Adapter
+from providers.contract import Mailbox, Operation
 from providers.sandbox.server import Sandbox
 from tests.contract.harness import Control, all_done, create, delete, lecture, put, update
 

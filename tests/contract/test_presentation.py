@@ -5,7 +5,8 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from providers.contract import Adapter, Colour, Create, Mailbox, RemoteEvent
+from providers.adapter import Adapter
+from providers.contract import Colour, Create, Mailbox, RemoteEvent
 from tests.contract.harness import INSTANCE, Control, all_done, create, lecture, put, update
 
 COLOURED: dict[str, Any] = {"categories": ("Compulsory", "Lecture"), "colours": {"Lecture": "purple"}}

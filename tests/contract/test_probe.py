@@ -6,7 +6,8 @@ from pathlib import Path
 import certifi
 import pytest
 
-from providers.contract import Adapter, Gone, ProviderError, Refused, Throttled, Unknown
+from providers.adapter import Adapter
+from providers.contract import Gone, ProviderError, Refused, Throttled, Unknown
 from providers.sandbox.server import Sandbox
 from tests.contract.harness import Control, connect, create, lecture, rewritten
 

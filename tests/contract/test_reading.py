@@ -7,7 +7,8 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from providers.contract import Adapter, Content, Create, Event, Mailbox
+from providers.adapter import Adapter
+from providers.contract import Content, Create, Event, Mailbox
 from tests.contract.harness import INSTANCE, Control, at, create, lecture, put
 from tests.contract.test_content import FULL, events
 

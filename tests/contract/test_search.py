@@ -5,7 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from providers.contract import Adapter, Gone, Mailbox, ProviderError, Refused, RemoteEvent, Throttled, Unknown
+from providers.adapter import Adapter
+from providers.contract import Gone, Mailbox, ProviderError, Refused, RemoteEvent, Throttled, Unknown
 from tests.contract.harness import INSTANCE, Control, create, lecture, put
 
 

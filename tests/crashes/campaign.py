@@ -24,7 +24,7 @@ import msgspec
 from app.adapters import open_adapters
 from app.clock import system_clock
 from app.database.types import Pool
-from providers.contract import Adapter
+from providers.adapter import Adapter
 from tests.contract.harness import Control
 from tests.crashes.compare import Verdict, compare
 from tests.crashes.people import PEOPLE, People

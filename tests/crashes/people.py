@@ -15,7 +15,8 @@ from app.provisioning.provision import provision
 from app.provisioning.unlink import Mode, unlink_one
 from app.sync.wake import wake_mailboxes
 from app.timetables.store import replace
-from providers.contract import Adapter, Event
+from providers.adapter import Adapter
+from providers.contract import Event
 from tests.contract.harness import Control
 
 __all__ = ["PEOPLE", "Link", "People"]

@@ -9,8 +9,8 @@ from uuid import UUID
 import asyncpg
 
 from app.database.queries import NAME, query
+from providers.adapter import Adapter, Quota
 from providers.contract import (
-    Adapter,
     Create,
     Delete,
     Mailbox,
@@ -18,7 +18,6 @@ from providers.contract import (
     Operation,
     Outcome,
     Permit,
-    Quota,
     RemoteEvent,
     Update,
     always,

@@ -9,7 +9,8 @@ import pytest_asyncio
 from lxml import etree
 from structlog.testing import capture_logs
 
-from providers.contract import Adapter, Colour, Create, Done, Mailbox, Outcome, Throttled, Update
+from providers.adapter import Adapter
+from providers.contract import Colour, Create, Done, Mailbox, Outcome, Throttled, Update
 from providers.sandbox.credentials import Credentials
 from providers.sandbox.server import Sandbox
 from providers.sandbox.state import Fault

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
+from providers.adapter import Adapter
 from providers.contract import (
-    Adapter,
     Create,
     Delete,
     Done,

@@ -14,7 +14,8 @@ import pytest
 import spnego
 from aiohttp import web
 
-from providers.contract import Adapter, Create, Done, Mailbox, ProviderError, Refused, Throttled, Unknown
+from providers.adapter import Adapter
+from providers.contract import Create, Done, Mailbox, ProviderError, Refused, Throttled, Unknown
 from providers.ews import connect, session
 from providers.settings import EwsAccount, EwsSettings
 from tests.clock import SettableClock

@@ -17,7 +17,8 @@ from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
 from googleapiclient.http import BatchHttpRequest
 
-from providers.contract import Adapter, Create, Event, Marker
+from providers.adapter import Adapter
+from providers.contract import Create, Event, Marker
 from providers.googlecalendar import connect
 from providers.sandbox.server import Sandbox
 from providers.settings import GoogleSettings

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from providers.contract import Adapter, Event
+from providers.adapter import Adapter
+from providers.contract import Event
 
 __all__ = ["ADDRESSES", "Held", "Provider"]
 

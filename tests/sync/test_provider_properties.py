@@ -18,8 +18,8 @@ from hypothesis.stateful import rule, run_state_machine_as_test
 
 from app.config import load_config
 from app.demo.compare import look_alike
+from providers.adapter import Adapter
 from providers.contract import (
-    Adapter,
     Create,
     Delete,
     Event,

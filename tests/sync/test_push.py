@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.provisioning.runs import start_sync
-from providers.contract import Create, Delete, Gone, Quota, Refused, Throttled, Unknown, Update
+from providers.adapter import Quota
+from providers.contract import Create, Delete, Gone, Refused, Throttled, Unknown, Update
 from tests.fakes import DOWN, NO_ACCESS, Call
 from tests.sync.world import World, event
 

@@ -19,7 +19,8 @@ from app.database.types import Pool
 from app.doctor import Finding, examine
 from app.sources.secrets import Vault
 from app.sources.settings import SourceSettings
-from providers.contract import Adapter, Outcome, Refused, Throttled
+from providers.adapter import Adapter
+from providers.contract import Outcome, Refused, Throttled
 from providers.settings import EwsSettings
 from tests.clock import SettableClock
 from tests.fakes import DOWN, NO_ACCESS, Call, FakeAdapter

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from providers.contract import Adapter, Mailbox
+from providers.adapter import Adapter
+from providers.contract import Mailbox
 from providers.sandbox.server import Sandbox
 from providers.sandbox.state import SandboxMailbox
 from tests.sandbox.google import TYPE, connected

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from providers.contract import Adapter, Calendar, Done, Gone, ProviderError, Refused, Unknown
+from providers.adapter import Adapter
+from providers.contract import Calendar, Done, Gone, ProviderError, Refused, Unknown
 from providers.googlecalendar.tokens import CALENDAR_SCOPES
 from providers.sandbox.google import calendars as sandbox_calendars
 from providers.sandbox.state import SandboxCalendar

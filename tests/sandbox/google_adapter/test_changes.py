@@ -6,7 +6,8 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from providers.contract import Adapter, Changes, Delete, Gone, ProviderError, StartOver, Unknown
+from providers.adapter import Adapter
+from providers.contract import Changes, Delete, Gone, ProviderError, StartOver, Unknown
 from providers.sandbox.google import dialect
 from tests.sandbox.google import INSTANCE, TYPE, create, lecture
 

@@ -3,7 +3,8 @@
 import pytest
 
 from providers.additions import merged_body, merged_categories, only_ours
-from providers.contract import Content, Event, plain
+from providers.contract import Content, Event
+from providers.texts import plain
 from tests.unit.providers.ews_server import event
 
 
