@@ -7,9 +7,7 @@ off does no harm, and the next one finishes its work.
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from random import Random
-from typing import Literal
 
-import msgspec
 import structlog
 from asyncpg import Record
 
@@ -21,6 +19,16 @@ from app.history import GONE_BEFORE, MOVED, VANISHED, answer_of
 from app.ledger import Lease, LeaseLost, Ledger
 from app.ledger_rows import Answers, Sent
 from app.sync.calendars import in_calendar, is_calendar_gone, make_needed, note_gone, remove_unneeded
+from app.sync.endings import (
+    FIRST_NO_ACCESS_RETRY,
+    Ending,
+    Stop,
+    asked_to_wait,
+    back_off,
+    ends_run,
+    stopped_by,
+    urgency,
+)
 from app.sync.metrics import OPERATIONS
 from app.sync.pacing import Block, Pacer
 from app.sync.refresh import refresh_if_due
@@ -41,32 +49,12 @@ from providers.contract import (
     Unknown,
 )
 
-__all__ = ["Ending", "Run"]
+__all__ = ["Run"]
 
 log = structlog.get_logger(__name__)
 
-FIRST_RETRY = timedelta(seconds=1)
-LAST_RETRY = timedelta(minutes=15)
-"""Retries wait twice as long each time, from the first of these to the last."""
-
-FIRST_NO_ACCESS_RETRY = timedelta(seconds=10)
-LAST_NO_ACCESS_RETRY = timedelta(hours=1)
-"""The same where somebody has to give access first, or a mailbox has to come back."""
-
 LAST_WAKE = 2**62
 """Later than every request for a run."""
-
-Stop = Refused | Throttled | Gone | Unknown
-"""An outcome that ends a run before its work is done."""
-
-
-class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ended, and when the next one is due. ``status`` None: leave it as it is."""
-
-    status: Literal["OK", "PENDING", "THROTTLED", "ERROR", "PERMISSION_DENIED", "MAILBOX_NOT_FOUND"] | None
-    due_at: datetime | None
-    error: str | None = None
-    attempts: int = 0
 
 
 class Run:
@@ -174,7 +162,7 @@ class Run:
         return Ending(
             status="THROTTLED" if block.because is None else "ERROR",
             due_at=block.until,
-            error=block.because or _asked_to_wait(block.until),
+            error=block.because or asked_to_wait(block.until),
             attempts=self._lease.attempts,
         )
 
@@ -233,7 +221,7 @@ class Run:
         """
         outcomes: dict[int, Outcome] = {}
         for place in dict.fromkeys(item.place for item in sent):
-            if any(map(_ends_run, outcomes.values())):
+            if any(map(ends_run, outcomes.values())):
                 break
             items = [item for item in sent if item.place == place]
             self._check_lease()
@@ -286,7 +274,7 @@ class Run:
                 case Refused(scope="event"):
                     retry_at = None
                     if isinstance(item.operation, Delete) or not outcome.permanent:
-                        retry_at = now + self._back_off(item.tries)
+                        retry_at = now + back_off(item.tries, self._random)
                     answers.refused[item.id] = (outcome, retry_at)
                     self._log_refusal(item, outcome)
                 case Gone(what="calendar") if item.target.calendar and item.target.id not in self._made:
@@ -305,7 +293,7 @@ class Run:
             for stop in stops:
                 if isinstance(stop, Throttled) and stop.until > now:
                     await self._pacer.block(mailbox, stop.scope, stop.until, connection=connection)
-        return min(stops, key=_urgency, default=None), wake
+        return min(stops, key=urgency, default=None), wake
 
     def _log_refusal(self, item: Sent, refusal: Refused) -> None:
         operation = item.operation
@@ -321,38 +309,10 @@ class Run:
         """The ending of a run that an outcome has cut short."""
         now = self._clock()
         attempts = 0 if self._progress else self._lease.attempts + 1
-        wait = self._back_off(attempts)
-        no_access_wait = self._back_off(attempts - 1, FIRST_NO_ACCESS_RETRY, LAST_NO_ACCESS_RETRY)
-        match outcome:
-            case Throttled(until=until):
-                return Ending(
-                    status="THROTTLED",
-                    due_at=max(until, now),
-                    error=_asked_to_wait(until),
-                    attempts=attempts,
-                )
-            case Refused(scope="account", reason=reason):
-                until = await self._pacer.rest(self._mailbox, reason, now)
-                return Ending(status="ERROR", due_at=until, error=reason, attempts=attempts)
-            case Refused(permanent=False, reason=reason):
-                return Ending(status="ERROR", due_at=now + wait, error=reason, attempts=attempts)
-            case Refused(reason=reason):
-                return Ending(
-                    status="PERMISSION_DENIED", due_at=now + no_access_wait, error=reason, attempts=attempts
-                )
-            case Gone(reason=reason):
-                return Ending(
-                    status="MAILBOX_NOT_FOUND", due_at=now + no_access_wait, error=reason, attempts=attempts
-                )
-            case Unknown(reason=reason):
-                return Ending(status="ERROR", due_at=now + wait, error=reason, attempts=attempts)
-
-    def _back_off(
-        self, tries: int, first: timedelta = FIRST_RETRY, last: timedelta = LAST_RETRY
-    ) -> timedelta:
-        """Twice as long each time, within bounds, and never the same for two mailboxes."""
-        wait = min(first * float(2 ** max(0, min(tries, 16))), last)
-        return wait * self._random.uniform(0.75, 1.25)
+        if isinstance(outcome, Refused) and outcome.scope == "account":
+            until = await self._pacer.rest(self._mailbox, outcome.reason, now)
+            return Ending(status="ERROR", due_at=until, error=outcome.reason, attempts=attempts)
+        return stopped_by(outcome, attempts, now, self._random)
 
     async def _complete(self) -> Ending:
         """The ending of a run that has done all there was to do."""
@@ -372,7 +332,7 @@ class Run:
     async def crashed(self) -> None:
         """Report a bug of ours, and give the mailbox back for a later try. Raises LeaseLost."""
         attempts = self._lease.attempts + 1
-        due_at = self._clock() + self._back_off(attempts, FIRST_NO_ACCESS_RETRY)
+        due_at = self._clock() + back_off(attempts, self._random, FIRST_NO_ACCESS_RETRY)
         error = "Rooster failed in an unexpected way; its log says how. It tries again by itself."
         await self._finish(Ending(status="ERROR", due_at=due_at, error=error, attempts=attempts))
 
@@ -424,29 +384,3 @@ def _doubted(item: Sent, outcome: Outcome) -> Outcome:
     if item.again and isinstance(outcome, Gone) and outcome.what == "event":
         return Unknown(code="moved_before", reason="The event may have been moved before: it is looked for.")
     return outcome
-
-
-def _ends_run(outcome: Outcome) -> bool:
-    return isinstance(outcome, Stop) and not (
-        (isinstance(outcome, Refused) and outcome.scope == "event")
-        or (isinstance(outcome, Gone) and outcome.what in ("event", "calendar"))
-    )
-
-
-def _urgency(stop: Stop) -> tuple[int, float]:
-    """Which of several outcomes says most about why a run stopped: the smallest."""
-    match stop:
-        case Refused(scope="account"):
-            return 0, 0
-        case Refused():
-            return 1, 0
-        case Gone():
-            return 2, 0
-        case Unknown():
-            return 3, 0
-        case Throttled(until=until):
-            return 4, -until.timestamp()
-
-
-def _asked_to_wait(until: datetime) -> str:
-    return f"The provider asked to wait until {until:%Y-%m-%d %H:%M:%S} UTC; the work goes on then by itself."

@@ -10,15 +10,15 @@ A test run plays the same sequences each time. As many others as one likes:
 """
 
 import asyncio
-import os
 import sys
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import asyncpg
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from structlog.testing import capture_logs
@@ -27,6 +27,7 @@ from app.errors import NoAccess
 from providers.contract import Event
 from tests.clock import SettableClock
 from tests.conftest import in_database
+from tests.properties import examples
 from tests.sync.provider import ADDRESSES, Held, Provider
 from tests.sync.world import World, event
 
@@ -34,19 +35,10 @@ __all__ = ["START", "USERS", "Drawn", "Reconciling", "sequences", "timetables"]
 
 Result = TypeVar("Result")
 
-EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "0"))
-
 
 def sequences(count: int) -> settings:
-    """So many sequences of up to 25 steps, always the same ones; or as many others as somebody asks for."""
-    return settings(
-        max_examples=EXAMPLES or count,
-        derandomize=not EXAMPLES,
-        stateful_step_count=25,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    """So many sequences of up to 25 steps."""
+    return examples(count, stateful_step_count=25)
 
 
 USERS = ("alice", "bob")
@@ -94,7 +86,7 @@ class Reconciling(RuleBasedStateMachine):
         self.loop = self.make_loop()
         self.logs_context = capture_logs()
         self.logs = self.logs_context.__enter__()
-        self.name = f"machine_{id(self)}"
+        self.name = f"machine_{uuid4().hex}"
         self.clock = SettableClock(START)
         self.provider = self.make_provider(self.clock)
         self.run(self._open())

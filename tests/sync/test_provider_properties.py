@@ -44,8 +44,6 @@ from tests.sync.world import INSTANCE
 
 Result = TypeVar("Result")
 
-"""Sequences for each provider; 0: the same few in each run."""
-
 NOTES = "Bring my own chair"
 KINDS: dict[type[Operation], str] = {
     Create: "create",

@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 
 from app.clock import system_clock
 from app.sync import worker as worker_module
-from app.sync.run import Ending, Run
+from app.sync.endings import Ending
+from app.sync.run import Run
 from app.sync.worker import Worker
 from providers.contract import Refused
 from tests.fakes import Call, FakeAdapter
