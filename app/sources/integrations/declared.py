@@ -1,5 +1,7 @@
 """What an account of ``http-json`` declares: its resources, and the mapping to the fields of an event."""
 
+import math
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
@@ -13,13 +15,29 @@ from app.sources.integrations.checks import ZoneSettings
 from app.sources.integrations.mapping import Unmappable, all_day, from_epoch, line
 from app.timetables.times import is_zone, parse_time
 
-__all__ = ["ID", "EventMapping", "HttpJsonSettings", "Pagination", "Resource", "document", "find", "text_of"]
+__all__ = [
+    "ID",
+    "EventMapping",
+    "HttpJsonSettings",
+    "Pagination",
+    "Resource",
+    "document",
+    "find",
+    "is_there",
+    "text_of",
+]
 
 ID = "{id}"
 """In a path: the request's id."""
 
 Expression = Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)]
 """JMESPath."""
+
+PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+"""The names of members, joined by dots: what JMESPath reads as nothing else."""
+
+MAX_GROWTH = 1_000
+"""By which a place may multiply what it finds; what makes sense does by some tens."""
 
 UNITS = {"epoch_seconds": timedelta(seconds=1), "epoch_milliseconds": timedelta(milliseconds=1)}
 
@@ -119,6 +137,17 @@ def find(expression: str, value: Json) -> Json:
         return None
 
 
+def is_there(expression: str, value: Json) -> bool:
+    """Whether the value has this place, be it null. A place that is no path of names is if it has a value."""
+    if not PATH.fullmatch(expression):
+        return find(expression, value) is not None
+    for name in expression.split("."):
+        if not isinstance(value, dict) or name not in value:
+            return False
+        value = value[name]
+    return True
+
+
 def text_of(expression: str, record: Json, name: str) -> str:
     """The text or number that is there, as a text. Raises Unmappable where there is none."""
     value = _text(find(expression, record))
@@ -181,6 +210,8 @@ def _check(*expressions: str | None) -> None:
         try:
             if expression is not None and not _makes_sense(jmespath.compile(expression).parsed):
                 raise ValueError(f"no place in JSON: {expression}")
+            if expression is not None and _growth(jmespath.compile(expression).parsed) > MAX_GROWTH:
+                raise ValueError(f"can make more than {MAX_GROWTH} of one value: {expression[:100]}")
         except (JMESPathError, RecursionError):
             raise ValueError(f"not a JMESPath expression: {expression}") from None
 
@@ -196,3 +227,17 @@ def _makes_sense(node: Json, *, argument: bool = False) -> bool:
     if (kind == "slice" and children[2] == 0) or (kind == "expref" and not argument):
         return False
     return all(_makes_sense(child, argument=kind == "function_expression") for child in children)
+
+
+def _growth(node: Json) -> int:
+    """At most so many times as long as a value is what a place can make of it.
+
+    ``[@, @]`` is twice the value, and ``[@, @][] | [@, @][] | …`` doubles it with each step.
+    """
+    if not isinstance(node, dict):
+        return 1
+    grown = [_growth(child) for child in node.get("children", [])]
+    together = math.prod(grown)  # one after the other; of a leaf: 1
+    if node["type"] in ("multi_select_list", "multi_select_dict", "function_expression"):
+        return max(sum(grown), together)
+    return together

@@ -3,7 +3,7 @@
 from app.sources.client import decode_json
 from app.sources.contract import Json, ListChanged, ReadFailed
 from app.sources.fetch import Answer
-from app.sources.integrations.declared import Resource, find
+from app.sources.integrations.declared import Resource, find, is_there
 from app.sources.integrations.paging import Pages, with_query
 
 __all__ = ["Listing"]
@@ -30,25 +30,31 @@ class Listing:
         """The records of the page, and on to the next. Raises ReadFailed for what is no such page."""
         self.number += 1
         body = decode_json(answer)
-        found = self._records(body)
+        found, is_list = self._records(body)
         self._pages.got(found)
         self._count += len(found)
-        self.url = None if self._method == "get" else self._next(answer, body, at_end=not found)
+        self.url = None if self._method == "get" and not is_list else self._next(answer, body, found)
         if self.url is not None:
+            if self._method == "get":
+                raise ReadFailed(
+                    "The source answers with an array that may go on in a further page: the method get reads"
+                    " one object, list reads an array in pages."
+                )
             self._pages.ask(self.url)
         return found
 
-    def _records(self, body: Json) -> list[Json]:
+    def _records(self, body: Json) -> tuple[list[Json], bool]:
+        """The records, and whether the answer has a list of them: an object alone is for ``get``."""
         if self._resource.error and find(self._resource.error, body):
             raise ReadFailed("The source answers with an error, although with HTTP status 200.")
         found = find(self._resource.records, body)
         if self._method == "get" and isinstance(found, dict):
-            return [found]
+            return [found], False
         if not isinstance(found, list):
             raise ReadFailed(f"The source's answer has no list of records at {self._resource.records!r}.")
-        return found
+        return found, True
 
-    def _next(self, answer: Answer, body: Json, *, at_end: bool) -> str | None:
+    def _next(self, answer: Answer, body: Json, found: list[Json]) -> str | None:
         before, total = self._said, self._total(body)
         self._said = total
         if before is not None and total != before:
@@ -62,8 +68,8 @@ class Listing:
             case "link":
                 url = self._pages.link(answer)
             case "cursor":
-                url = self._at_cursor(body)
-            case "page" if not at_end and (total is None or self._count < total):
+                url = self._at_cursor(body, found)
+            case "page" if found and (total is None or self._count < total):
                 # A short page is not taken for the last: it may have been cut off. The last is empty.
                 url = self._numbered()
         if url is None and answer.next_url is not None:
@@ -89,10 +95,17 @@ class Listing:
         number = paging.first + self.number * paging.step
         return with_query(self._first_url, {paging.parameter: number})
 
-    def _at_cursor(self, body: Json) -> str | None:
+    def _at_cursor(self, body: Json, found: list[Json]) -> str | None:
         paging = self._resource.pagination
         cursor = find(paging.next, body)
         if cursor in (None, "", False):
+            full = paging.total is None and paging.size is not None and len(found) >= paging.size
+            if self.number == 1 and full and not is_there(paging.next, body):
+                raise ReadFailed(
+                    f"The first page is full ({len(found)} records), and the source's answer has nothing at"
+                    f" {paging.next!r}, where a cursor would be: correct pagination.next. If this is all that"
+                    " there is, declare pagination.total, or ask for more records in a page (pagination.size)."
+                )
             return None
         if not isinstance(cursor, str | int) or cursor is True:
             raise ReadFailed(f"The source's answer has no cursor at {paging.next!r} that could be sent.")

@@ -260,6 +260,50 @@ async def test_get_reads_one_object(server: Web, read: Read) -> None:
     assert [record.id for record in records(await read(LECTURES, method="get"))] == ["a"]
 
 
+GOES_ON = {"Link": "<?page=2>; rel=next"}
+
+
+async def test_an_object_may_have_a_next_one(server: Web, read: Read) -> None:
+    """It is the one that was asked for all the same."""
+    server.answer = lambda _: json({"data": lecture()}, **GOES_ON)
+    assert [record.id for record in records(await read(LECTURES, method="get"))] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("pagination", "answer"),
+    [
+        ({}, lambda: json({"data": [lecture()]}, **GOES_ON)),
+        ({"by": "link"}, lambda: json({"data": [lecture()]}, **GOES_ON)),
+        ({"by": "cursor"}, lambda: data(lecture(), next="?page=2")),
+        ({"by": "page", "parameter": "p"}, lambda: data(lecture())),
+        ({"total": "total"}, lambda: data(lecture(), total=2)),
+    ],
+)
+async def test_get_takes_no_array_for_whole_that_may_go_on(
+    server: Web, read: Read, pagination: dict[str, Any], answer: Callable[[], web.Response]
+) -> None:
+    server.answer = lambda _: answer()
+    await failed(read, LECTURES | {"pagination": pagination}, method="get")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("pagination", "answer"),
+    [
+        ({}, lambda: data(lecture())),
+        ({"by": "link"}, lambda: data(lecture())),
+        ({"by": "cursor"}, lambda: data(lecture(), next=None)),
+        ({"by": "page", "parameter": "p", "total": "total"}, lambda: data(lecture(), total=1)),
+    ],
+)
+async def test_get_reads_an_array_that_ends(
+    server: Web, read: Read, pagination: dict[str, Any], answer: Callable[[], web.Response]
+) -> None:
+    server.answer = lambda _: answer()
+    pages = await read(LECTURES | {"pagination": pagination}, method="get")
+    assert [record.id for record in records(pages)] == ["a"]
+
+
 # Pages.
 
 
@@ -315,6 +359,38 @@ async def test_pages_are_followed_by_the_link_header(server: Web, read: Read) ->
 async def test_a_place_in_an_answer_is_told_with_its_page(server: Web, read: Read) -> None:
     server.script = [json({"data": [lecture("a")]}, Link="<?page=2>; rel=next"), data("?")]
     assert [error.place for error in errors(await read(paged(by="link")))] == ["page 2, record 1"]
+
+
+def sized(next: str = "paging.next", **more: Any) -> dict[str, Any]:
+    """Two records a page; the place of the cursor is said to be there."""
+    return paged(by="cursor", parameter="after", next=next, size_parameter="n", size=2, **more)
+
+
+@pytest.mark.parametrize("next", ["paging.nxt", "pages.next", "next.paging", "paging.links[0].href"])
+async def test_a_full_first_page_without_the_place_of_a_cursor_is_no_whole_list(
+    server: Web, read: Read, next: str
+) -> None:
+    """It looks as the first of many does where the place is misspelt."""
+    server.answer = lambda _: data(lecture("a"), lecture("b"), paging={"next": "x"})
+    assert "pagination.next" in await failed(read, sized(next))
+
+
+@pytest.mark.parametrize(
+    ("resource", "answers"),
+    [
+        (sized(), [data(lecture("a"), lecture("b"), paging={"next": None})]),
+        (sized(), [data(lecture("a"))]),
+        (sized(), [data(lecture("a"), lecture("b"), paging={"next": "x"}), data(lecture("c"), lecture("d"))]),
+        (sized(total="total"), [data(lecture("a"), lecture("b"), total=2)]),
+    ],
+    ids=["null", "not full", "seen before", "total"],
+)
+async def test_a_cursor_may_be_missing_where_a_list_ends(
+    server: Web, read: Read, resource: dict[str, Any], answers: list[web.Response]
+) -> None:
+    server.script = list(answers)
+    assert records(await read(resource))
+    assert len(server.requests) == len(answers)
 
 
 # What is less than it should be has failed, and is never an end.
@@ -439,6 +515,8 @@ async def test_pages_that_do_not_end_are_given_up(server: Web, read: Read) -> No
         (LECTURES | {"records": "data[::0]"}, "no place"),
         (LECTURES | {"event": EVENT | {"title": "&name"}}, "no place"),
         (LECTURES | {"event": EVENT | {"location": "{a: rooms[0], b: [&name]}.a"}}, "no place"),
+        (LECTURES | {"records": "[@, @][] | " * 40 + "@"}, "more than 1000"),
+        (LECTURES | {"event": EVENT | {"title": " | ".join(["join(@, [@, @])"] * 40)}}, "more than 1000"),
     ],
 )
 def test_a_declaration_that_makes_no_sense_is_refused(
