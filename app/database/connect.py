@@ -13,7 +13,7 @@ from app.database.migrate import migrate
 from app.database.types import Pool
 from app.errors import RoosterError
 
-__all__ = ["DATABASE_GONE", "MINIMUM_VERSION", "DatabaseUnavailable", "open_database"]
+__all__ = ["DATABASE_GONE", "MINIMUM_VERSION", "DatabaseUnavailable", "is_database_gone", "open_database"]
 
 MINIMUM_VERSION = 14
 """Of PostgreSQL: the first that knows SQL-standard function bodies."""
@@ -29,6 +29,12 @@ DATABASE_GONE: tuple[type[Exception], ...] = (
     asyncpg.InternalClientError,
 )
 """What is raised while the database is down, restarting, or has ended our session: try again later."""
+
+
+def is_database_gone(error: Exception) -> bool:
+    """Whether that is why. A value that is no such parameter is a bug of ours, and an InterfaceError too."""
+    return isinstance(error, DATABASE_GONE) and not isinstance(error, asyncpg.DataError)
+
 
 CONNECT_SECONDS = 15
 CLOSE_SECONDS = 10

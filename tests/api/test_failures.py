@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import asyncpg
 import pytest
 from httpx import ASGITransport, AsyncClient
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,12 +18,13 @@ from tests.api.test_v1_synchronizations import push
 from tests.clock import SettableClock
 
 
+@pytest.mark.parametrize("bug", [ZeroDivisionError, asyncpg.DataError])
 @pytest.mark.parametrize("path", ["/api/v0/users/alice", "/api/v1/runs/1"])
 async def test_a_bug_is_500_and_tells_nothing(
-    client: Client, alice: str, monkeypatch: pytest.MonkeyPatch, path: str
+    client: Client, alice: str, monkeypatch: pytest.MonkeyPatch, path: str, bug: type[Exception]
 ) -> None:
     async def broken(*_: Any, **__: Any) -> None:
-        raise ZeroDivisionError("Alice's secret")
+        raise bug("Alice's secret")
 
     monkeypatch.setattr(users, "find", broken)
     monkeypatch.setattr("app.provisioning.runs.find", broken)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
@@ -66,6 +67,38 @@ async def test_a_worker_outlives_a_database_that_goes_away(
             )
             await world.publish("alice", event("a"), event(uid))
             await until_pushed(world, uid)
+
+
+@pytest.mark.parametrize(
+    "bug", [ZeroDivisionError("a bug"), asyncpg.DataError("invalid input for query argument $1")]
+)
+async def test_a_bug_of_ours_is_told_ends_one_run_alone_and_that_one_is_tried_again(
+    world: World, bug: Exception
+) -> None:
+    """A value that is no such parameter is one, though asyncpg counts it among lost connections."""
+    for name in ("alice", "bob"):
+        await world.publish(name, event("a"))
+        await world.link(name, f"{name}@uni.example")
+
+    async def break_down(call: Call) -> None:
+        if call.operation == "apply" and call.address == ALICE:
+            raise bug
+
+    world.adapter.before = break_down
+    with capture_logs() as logs:
+        await world.work()
+    assert [entry["event"] for entry in logs].count("run_crashed") == 1
+    assert (world.uids(ALICE), world.uids("bob@uni.example")) == ({}, {"a": 1})
+    status = "SELECT status, last_error FROM synchronizations ORDER BY username"
+    alice, bob = await world.pool.fetch(status)
+    assert (alice["status"], bob["status"]) == ("ERROR", "OK")
+    assert "unexpected" in alice["last_error"]
+    assert "bug" not in alice["last_error"]
+
+    world.adapter.before = None
+    await world.settle()
+    assert world.uids(ALICE) == {"a": 1}
+    assert [row["status"] for row in await world.pool.fetch(status)] == ["OK", "OK"]
 
 
 async def test_one_slow_mailbox_holds_up_no_other_and_one_provider_none_of_the_others(world: World) -> None:
