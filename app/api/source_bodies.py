@@ -10,6 +10,7 @@ from litestar import Request
 from litestar.openapi.spec import Example, OpenAPIMediaType, Operation, RequestBody
 from litestar.params import PathParameter, QueryParameter
 
+from app.api.openapi import PRINTABLE
 from app.errors import BadRequest
 from app.sources.contract import Json
 from app.sources.reading import check_depth
@@ -21,7 +22,8 @@ AnyRequest: TypeAlias = Request[Any, Any, Any]
 Id: TypeAlias = Annotated[UUID, PathParameter(description="As it was given when it was made.")]
 
 Environment: TypeAlias = Annotated[
-    str | None, QueryParameter(description="Those with this `environment_id` only.", max_length=200)
+    str | None,
+    QueryParameter(description="Those with this `environment_id` only.", max_length=200, pattern=PRINTABLE),
 ]
 
 MERGE_PATCH = "application/merge-patch+json"

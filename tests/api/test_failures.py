@@ -1,7 +1,8 @@
 """What callers get when something is wrong on our side, and what /metrics and /readyz say."""
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 import pytest
@@ -49,6 +50,29 @@ async def test_json_that_is_nested_too_deeply_is_no_bug_of_ours(client: Client, 
         answer = await client.post(path, content=b"[" * 100_000, headers={"Content-Type": "application/json"})
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
         assert answer.json()["detail"] == "The body is nested too deeply."
+
+
+def text_parameters() -> list[tuple[str, str]]:
+    """Path and parameter of whatever is got by a text, in the path or behind it."""
+    app = create_app(cast(Any, None), {}, Config(), SettableClock())
+    return [
+        (path, parameter["name"])
+        for path, item in app.openapi_schema.to_schema()["paths"].items()
+        for parameter in item.get("get", {}).get("parameters", [])
+        if parameter["in"] in ("path", "query") and "string" in str(parameter["schema"])
+    ]
+
+
+@pytest.mark.parametrize(("path", "parameter"), text_parameters())
+async def test_what_the_database_cannot_hold_is_no_bug_of_ours(
+    client: Client, synchronization: dict[str, Any], path: str, parameter: str
+) -> None:
+    """PostgreSQL's texts hold every character but U+0000."""
+    names = re.findall(r"{(\w+)}", path)
+    values = dict.fromkeys(names, 1) | {"username": "alice", "level": "user", "owner": "alice"}
+    query = {"unlinkMode": "CLEANUP"} | ({} if parameter in names else {parameter: "\0"})
+    answer = await client.get(path.format_map(values | {parameter: "%00"}), params=query)
+    assert answer.status_code < 500, answer.text
 
 
 async def test_not_ready_without_a_database(anonymous: Client, pool: Pool) -> None:
