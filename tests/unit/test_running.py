@@ -7,6 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+INTERACTIVE = """
+import signal
+
+# Whoever runs the tests in the background has SIGINT ignored, by them and by what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
+
 WAITING = """
 import asyncio, click
 from app.commands.running import run
@@ -40,7 +47,8 @@ class Command:
     """A Python program and what it prints."""
 
     def __init__(self, program: str) -> None:
-        self.process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, "-c", INTERACTIVE + program]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     def line(self) -> str:
         assert self.process.stdout is not None
