@@ -3,7 +3,7 @@
 from litestar import Response, delete, get, patch, post
 
 from app.api.auth import admin_only, staff_only
-from app.api.dependencies import InjectedClock, InjectedConfig, InjectedPool
+from app.api.dependencies import InjectedClock, InjectedConfig, InjectedIntegrations, InjectedPool
 from app.api.openapi import problems
 from app.api.paging import Cursor, Limit
 from app.api.select import Select, Selection
@@ -36,10 +36,14 @@ EXAMPLE = {
     responses=problems(413, 422),
 )
 async def create_cron_trigger(
-    request: AnyRequest, pool: InjectedPool, config: InjectedConfig, clock: InjectedClock
+    request: AnyRequest,
+    pool: InjectedPool,
+    config: InjectedConfig,
+    integrations: InjectedIntegrations,
+    clock: InjectedClock,
 ) -> CronTrigger:
     data = await read_body(request)
-    return await triggers.create(pool, data, config.timezone, clock())
+    return await triggers.create(pool, data, integrations, config.timezone, clock())
 
 
 @get(
@@ -78,10 +82,15 @@ async def get_cron_trigger(id: Id, pool: InjectedPool, select: Select = None) ->
     responses=problems(404, 413, 422),
 )
 async def patch_cron_trigger(
-    id: Id, request: AnyRequest, pool: InjectedPool, config: InjectedConfig, clock: InjectedClock
+    id: Id,
+    request: AnyRequest,
+    pool: InjectedPool,
+    config: InjectedConfig,
+    integrations: InjectedIntegrations,
+    clock: InjectedClock,
 ) -> CronTrigger:
     data = await read_body(request)
-    return await triggers.change(pool, id, data, config.timezone, clock())
+    return await triggers.change(pool, id, data, integrations, config.timezone, clock())
 
 
 @delete(

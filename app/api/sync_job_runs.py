@@ -7,7 +7,7 @@ from litestar import Response, delete, get, post
 from litestar.params import QueryParameter
 
 from app.api.auth import admin_only, staff_only
-from app.api.dependencies import InjectedClock, InjectedConfig, InjectedPool
+from app.api.dependencies import InjectedClock, InjectedConfig, InjectedIntegrations, InjectedPool
 from app.api.openapi import problems
 from app.api.paging import Cursor, Limit
 from app.api.select import Select, Selection
@@ -39,10 +39,15 @@ EXAMPLE = {
     responses=problems(409, 413, 422),
 )
 async def create_sync_job_run(
-    request: AnyRequest, pool: InjectedPool, config: InjectedConfig, clock: InjectedClock
+    request: AnyRequest,
+    pool: InjectedPool,
+    config: InjectedConfig,
+    integrations: InjectedIntegrations,
+    clock: InjectedClock,
 ) -> JobRun:
     data = await read_body(request)
-    return await runs.create(pool, data, clock(), webhook=config.sources.webhook is not None)
+    has_webhook = config.sources.webhook is not None
+    return await runs.create(pool, data, integrations, clock(), webhook=has_webhook)
 
 
 @get(

@@ -110,7 +110,7 @@ async def _run(body: Json, account: UUID | None, form: dict[str, Any]) -> int:
             connection = account or await _only_account(pool, job.integration_name)
             named = {"sync_job_id": str(job.id), "integrated_account_id": str(connection)}
             has_webhook = config.sources.webhook is not None
-            begun = await runs.create(pool, named | form, system_clock(), webhook=has_webhook)
+            begun = await runs.create(pool, named | form, INTEGRATIONS, system_clock(), webhook=has_webhook)
         except Invalid as refused:
             raise click.ClickException(_told(refused)) from None
         click.echo(f"Run {begun.id} of job {job.id} has begun.")

@@ -180,8 +180,14 @@ class Integration(Protocol):
     def check_account(self, account: Account) -> Sequence[Problem]:
         """What is wrong with an account, without asking the source. ``field``: ``credentials.api_token``."""
 
-    def check_resource(self, resource: str, method: str, query: Mapping[str, Json]) -> Sequence[Problem]:
-        """What is wrong with a job's resource; ``query`` still holds placeholders. ``field``: ``method``."""
+    def check_resource(
+        self, request: ResourceRequest, settings: Mapping[str, Json] | None
+    ) -> Sequence[Problem]:
+        """What is wrong with a job's resource, as far as it can be known. ``field``: ``id``, ``query.url``.
+
+        ``id`` and ``query`` still hold placeholders, which may become anything. ``settings``: those of the
+        account that it is to be run with; None where the job is saved, since any may come.
+        """
 
     def users(self, request: ResourceRequest, account: Account) -> Sequence[str] | None:
         """The users whose timetable this request reads as a whole, known before it is made; None: not known.

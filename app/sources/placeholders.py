@@ -13,7 +13,17 @@ import msgspec
 
 from app.sources.contract import Json
 
-__all__ = ["PREVIOUS_RUN_DATE", "Place", "Unresolved", "Values", "dotted", "fill", "find", "resource_of"]
+__all__ = [
+    "PREVIOUS_RUN_DATE",
+    "Place",
+    "Unresolved",
+    "Values",
+    "dotted",
+    "fill",
+    "find",
+    "has_placeholder",
+    "resource_of",
+]
 
 PLACEHOLDER = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 BRACES = re.compile(r"\{\{|\}\}")
@@ -55,6 +65,11 @@ def find(value: Json, field: str) -> Iterator[Place]:
         case list():
             for position, inner in enumerate(value):
                 yield from find(inner, f"{field}[{position}]")
+
+
+def has_placeholder(value: Json) -> bool:
+    """Whether there is one in it, so that it may become anything."""
+    return any(find(value, ""))
 
 
 def fill(value: Json, resolve: Callable[[str], Json]) -> Json:

@@ -23,6 +23,7 @@ __all__ = [
     "merge_patch",
     "refuse",
     "storable",
+    "stored_args",
     "utc",
     "within",
 ]
@@ -134,6 +135,14 @@ def check_text(field: str, text: str | None, limit: int) -> list[Problem]:
 def storable(text: str) -> str:
     """A text from elsewhere as PostgreSQL and JSON can hold it, of at most 1,000 characters."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()[:MAX_STORED]
+
+
+def stored_args(text: str) -> dict[str, Json] | None:
+    """Arguments as the database keeps them; None where this version would not have stored such."""
+    try:
+        return msgspec.json.decode(text, type=dict[str, Json])
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def utc(moment: datetime) -> str:

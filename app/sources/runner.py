@@ -153,7 +153,7 @@ class SourceRunner:
             )
             SYNC_JOB_RUNS.labels("failed").inc()
         # Its runs are begun at the next look: they ring the bell.
-        fired = await fire_due(self._pool, self._clock)
+        fired = await fire_due(self._pool, self._sources.integrations, self._clock)
         if time.monotonic() >= self._prune_at:
             self._prune_at = time.monotonic() + PRUNE_SECONDS
             await self._prune()

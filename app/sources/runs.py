@@ -12,10 +12,10 @@ from app.database.queries import query
 from app.database.types import Connection, Pool
 from app.errors import Conflict, NotFound, Problem
 from app.paging import LAST_NUMBER, next_cursor, parse_cursor
-from app.sources.contract import Json
+from app.sources.contract import Integration, Json
 from app.sources.jobs import SyncJob, job_of, refuse_if_active
-from app.sources.reading import READ_ONLY, convert, encode, refuse
-from app.sources.validation import check_args, without_taker
+from app.sources.reading import READ_ONLY, check_depth, convert, encode, refuse, stored_args
+from app.sources.validation import check_args, check_resources, without_taker
 
 __all__ = [
     "Counts",
@@ -105,7 +105,7 @@ class JobRun(msgspec.Struct, frozen=True, kw_only=True):
     integrated_account_id: UUID
     cron_trigger_id: UUID | None
     args: dict[str, Json] | None
-    """They may be long: a list of runs leaves them out."""
+    """They may be long: a list of runs leaves them out. Null also if what is stored cannot be read."""
     error_handling: ErrorHandling
     ignore_previous_run: bool
     confirm: bool
@@ -137,7 +137,9 @@ def not_found() -> NotFound:
     return NotFound("sync_job_run_not_found", "There is no sync job run with this id.")
 
 
-async def create(pool: Pool, body: Json, now: datetime, *, webhook: bool) -> JobRun:
+async def create(
+    pool: Pool, body: Json, integrations: Mapping[str, Integration], now: datetime, *, webhook: bool
+) -> JobRun:
     """A new run by a body; a worker takes it up at once. ``webhook``: one is configured.
 
     Raises Invalid, naming every place that is wrong, and ActiveJobRun while another run of the job and
@@ -145,9 +147,10 @@ async def create(pool: Pool, body: Json, now: datetime, *, webhook: bool) -> Job
     """
     if not isinstance(body, dict):
         raise refuse([Problem(detail="Expected a JSON object.")])
+    check_depth(body)
     form = convert({name: value for name, value in body.items() if name not in READ_ONLY}, RunForm)
     async with pool.acquire() as connection, connection.transaction():
-        job = await check_connection(connection, form.sync_job_id, form.integrated_account_id)
+        job = await check_connection(connection, form.sync_job_id, form.integrated_account_id, integrations)
         if not webhook and (detail := without_taker(job.resources)) is not None:
             raise refuse([Problem(field="sync_job_id", detail=detail)])
         args = check_args(job.definition, form.args)
@@ -158,9 +161,11 @@ async def create(pool: Pool, body: Json, now: datetime, *, webhook: bool) -> Job
         return run
 
 
-async def check_connection(connection: Connection, job_id: UUID, account_id: UUID) -> SyncJob:
+async def check_connection(
+    connection: Connection, job_id: UUID, account_id: UUID, integrations: Mapping[str, Integration]
+) -> SyncJob:
     """The job, if it can be run with the account; both stay until the transaction ends. Raises Invalid."""
-    problems = []
+    problems: list[Problem] = []
     job = await connection.fetchrow(query("sync_jobs.lock"), job_id)
     if job is None:
         problems.append(Problem(field="sync_job_id", detail="There is no such sync job."))
@@ -170,6 +175,12 @@ async def check_connection(connection: Connection, job_id: UUID, account_id: UUI
     if job and account and job["integration_name"] != account["integration_name"]:
         detail = f"It is of {account['integration_name']}, the job is for {job['integration_name']}."
         problems.append(Problem(field="integrated_account_id", detail=detail))
+    elif job and account and (integration := integrations.get(job["integration_name"])):
+        settings = msgspec.json.decode(account["settings"])
+        problems += [
+            Problem(field="integrated_account_id", detail=f"The job's {problem.field}: {problem.detail}")
+            for problem in check_resources(job_of(job).resources, integration, settings)
+        ]
     if problems or job is None:
         raise refuse(problems)
     return job_of(job)
@@ -250,7 +261,7 @@ def _run(row: Record, errors: list[JobRunError]) -> JobRun:
         sync_job_id=row["sync_job_id"],
         integrated_account_id=row["integrated_account_id"],
         cron_trigger_id=row["cron_trigger_id"],
-        args=None if row["args"] is None else msgspec.json.decode(row["args"]),
+        args=None if row["args"] is None else stored_args(row["args"]),
         error_handling=row["error_handling"],
         ignore_previous_run=row["ignore_previous_run"],
         confirm=row["confirm"],

@@ -4,6 +4,7 @@ A trigger that missed its times, since no worker ran, makes one run for all of t
 while a run of the same job and account is active waits for the end of that, and then makes one run.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -17,10 +18,10 @@ from app.database.types import Connection, Pool
 from app.errors import Invalid, NotFound, Problem
 from app.paging import next_cursor, parse_cursor
 from app.sources import runs
-from app.sources.contract import Json
+from app.sources.contract import Integration, Json
 from app.sources.cron import UnknownZone, check_schedule, next_time
 from app.sources.execution import TRANSIENT
-from app.sources.reading import READ_ONLY, convert, encode, merge_patch, refuse
+from app.sources.reading import READ_ONLY, convert, encode, merge_patch, refuse, stored_args
 from app.sources.runs import ErrorHandling, RunForm, check_connection
 from app.sources.validation import check_args
 
@@ -42,6 +43,10 @@ SET_ASIDE = timedelta(hours=1)
 """After which one that cannot be fired is tried again: this machine's zones or version may be to blame."""
 
 AGAIN = "It is tried again in an hour."
+
+
+class UnreadableArgs(Exception):
+    """A trigger's arguments are stored as what this version would not have stored."""
 
 
 class TriggerForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,7 +73,8 @@ class CronTrigger(msgspec.Struct, frozen=True, kw_only=True):
     integrated_account_id: UUID
     cron_expression: str
     time_zone: str
-    args: dict[str, Json]
+    args: dict[str, Json] | None
+    """Null: what is stored cannot be read; give them anew."""
     error_handling: ErrorHandling
     ignore_previous_run: bool
     enabled: bool
@@ -96,11 +102,13 @@ def not_found() -> NotFound:
     return NotFound("cron_trigger_not_found", "There is no sync job cron trigger with this id.")
 
 
-async def create(pool: Pool, body: Json, zone: str, now: datetime) -> CronTrigger:
+async def create(
+    pool: Pool, body: Json, integrations: Mapping[str, Integration], zone: str, now: datetime
+) -> CronTrigger:
     """A new trigger by a body; ``zone``: where it names none. Raises Invalid, naming what is wrong."""
     form = _parse(body, zone)
     async with pool.acquire() as connection, connection.transaction():
-        await _check(connection, form, now)
+        await _check(connection, form, integrations, now)
         row = await connection.fetchrow(
             query("cron_triggers.create"),
             uuid4(),
@@ -114,7 +122,9 @@ async def create(pool: Pool, body: Json, zone: str, now: datetime) -> CronTrigge
         return _trigger(row)
 
 
-async def change(pool: Pool, id: UUID, patch: Json, zone: str, now: datetime) -> CronTrigger:
+async def change(
+    pool: Pool, id: UUID, patch: Json, integrations: Mapping[str, Integration], zone: str, now: datetime
+) -> CronTrigger:
     """Change a trigger by a merge patch (RFC 7396). Raises NotFound, and Invalid, naming what is wrong."""
     async with pool.acquire() as connection, connection.transaction():
         row = await connection.fetchrow(query("cron_triggers.lock"), id)
@@ -122,14 +132,14 @@ async def change(pool: Pool, id: UUID, patch: Json, zone: str, now: datetime) ->
             raise not_found()
         before = _trigger(row)
         form = _parse(merge_patch(msgspec.to_builtins(before), patch), zone)
-        moved = (form.sync_job_id, form.integrated_account_id) != (
-            before.sync_job_id,
-            before.integrated_account_id,
-        )
+        moved = [
+            Problem(field=name, detail="Job and account stay as they are: make another trigger.")
+            for name in ("sync_job_id", "integrated_account_id")
+            if getattr(form, name) != getattr(before, name)
+        ]
         if moved:
-            detail = "Job and account stay as they are: make another trigger."
-            raise refuse([Problem(field="sync_job_id", detail=detail)])
-        await _check(connection, form, now)
+            raise refuse(moved)
+        await _check(connection, form, integrations, now)
         row = await connection.fetchrow(query("cron_triggers.change"), id, *_columns(form, now), now)
         assert row is not None
         await connection.execute(query("sync_job_runs.ring"))
@@ -159,7 +169,7 @@ async def page(pool: Pool, limit: int, cursor: str | None) -> CronTriggerPage:
     )
 
 
-async def fire_due(pool: Pool, clock: Clock) -> int:
+async def fire_due(pool: Pool, integrations: Mapping[str, Integration], clock: Clock) -> int:
     """Make the runs whose time has come, however many workers try at once; how many triggers fired.
 
     Those of a job and account with an active run wait. One that is broken does not hold up the others.
@@ -171,15 +181,17 @@ async def fire_due(pool: Pool, clock: Clock) -> int:
             row = await connection.fetchrow(query("cron_triggers.due"), now)
             if row is None:
                 return fired
-            fired += await _fire(connection, row, now)
+            fired += await _fire(connection, row, integrations, now)
 
 
-async def _fire(connection: Connection, row: Record, now: datetime) -> bool:
+async def _fire(
+    connection: Connection, row: Record, integrations: Mapping[str, Integration], now: datetime
+) -> bool:
     """Make the trigger's run, or note why there is none; False: another run was quicker, so that it waits."""
     try:
         again = next_time(row["cron_expression"], row["time_zone"], now)
         async with connection.transaction():
-            run, problem = await _make_run(connection, _trigger(row), now)
+            run, problem = await _make_run(connection, _trigger(row), integrations, now)
         if run is None and problem is None:
             return False
     except TRANSIENT:
@@ -193,9 +205,11 @@ async def _fire(connection: Connection, row: Record, now: datetime) -> bool:
 
 
 async def _make_run(
-    connection: Connection, trigger: CronTrigger, now: datetime
+    connection: Connection, trigger: CronTrigger, integrations: Mapping[str, Integration], now: datetime
 ) -> tuple[UUID | None, str | None]:
     """The run that was made, or why there is none; neither: another one is active."""
+    if trigger.args is None:
+        raise UnreadableArgs
     form = RunForm(
         sync_job_id=trigger.sync_job_id,
         integrated_account_id=trigger.integrated_account_id,
@@ -204,7 +218,7 @@ async def _make_run(
         ignore_previous_run=trigger.ignore_previous_run,
     )
     try:
-        job = await check_connection(connection, form.sync_job_id, form.integrated_account_id)
+        job = await check_connection(connection, form.sync_job_id, form.integrated_account_id, integrations)
         args = check_args(job.definition, form.args)
     except Invalid as error:  # the job has been changed since
         return None, error.message.removeprefix("Nothing was changed. ")
@@ -217,14 +231,18 @@ def _broken(row: Record, error: Exception) -> str:
     if isinstance(error, UnknownZone):
         zone = row["time_zone"]
         return f"The worker's time zone data holds no {zone}: update it, or name another zone. {AGAIN}"
+    if isinstance(error, UnreadableArgs):
+        return f"What is stored of its args cannot be read: give them anew. {AGAIN}"
     return f"It cannot be fired: the log of the worker says why. {AGAIN}"
 
 
-async def _check(connection: Connection, form: TriggerForm, now: datetime) -> None:
+async def _check(
+    connection: Connection, form: TriggerForm, integrations: Mapping[str, Integration], now: datetime
+) -> None:
     assert form.time_zone is not None
     if problems := check_schedule(form.cron_expression, form.time_zone, now):
         raise refuse(problems)
-    job = await check_connection(connection, form.sync_job_id, form.integrated_account_id)
+    job = await check_connection(connection, form.sync_job_id, form.integrated_account_id, integrations)
     check_args(job.definition, form.args)
 
 
@@ -257,7 +275,7 @@ def _trigger(row: Record) -> CronTrigger:
         integrated_account_id=row["integrated_account_id"],
         cron_expression=row["cron_expression"],
         time_zone=row["time_zone"],
-        args=msgspec.json.decode(row["args"]),
+        args=stored_args(row["args"]),
         error_handling=row["error_handling"],
         ignore_previous_run=row["ignore_previous_run"],
         enabled=row["enabled"],

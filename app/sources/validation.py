@@ -7,7 +7,7 @@ from itertools import islice
 import jsonschema_rs
 
 from app.errors import Problem
-from app.sources.contract import Integration, Json
+from app.sources.contract import Integration, Json, ResourceRequest
 from app.sources.definition import Definition, Resource
 from app.sources.placeholders import PREVIOUS_RUN_DATE, dotted, find, resource_of
 from app.sources.reading import check_text, encode, refuse, within
@@ -17,6 +17,7 @@ __all__ = [
     "array_argument",
     "check_args",
     "check_definition",
+    "check_resources",
     "is_incremental",
     "without_taker",
 ]
@@ -40,6 +41,19 @@ def check_definition(definition: Definition, integrations: Mapping[str, Integrat
     ]
     if problems:
         raise refuse(problems)
+
+
+def check_resources(
+    resources: Sequence[Resource],
+    integration: Integration,
+    settings: Mapping[str, Json] | None = None,
+) -> Iterator[Problem]:
+    """What the integration says is wrong with resources; ``settings``: of the account, where one is known."""
+    for position, resource in enumerate(resources):
+        request = ResourceRequest(
+            resource=resource.resource, method=resource.method, id=resource.id, query=resource.query
+        )
+        yield from within(f"resources[{position}]", integration.check_resource(request, settings))
 
 
 def check_args(definition: Definition, args: Mapping[str, Json]) -> dict[str, Json]:
@@ -107,9 +121,7 @@ def _check_integration(definition: Definition, integrations: Mapping[str, Integr
         known = ", ".join(sorted(integrations))
         yield Problem(field="integration_name", detail=f"There is no such integration. Known are: {known}.")
         return
-    for position, resource in enumerate(definition.resources):
-        checked = integration.check_resource(resource.resource, resource.method, resource.query)
-        yield from within(f"resources[{position}]", checked)
+    yield from check_resources(definition.resources, integration)
 
 
 def _check_schema(schema: dict[str, Json]) -> Iterator[Problem]:
@@ -221,11 +233,25 @@ def _check_places(definition: Definition) -> Iterator[Problem]:
         for place in [*find(resource.id, f"{at}.id"), *find(resource.query, f"{at}.query")]:
             if place.broken:
                 detail = "A placeholder that does not end, or does not begin: expected {{…}}."
-            elif (problem := _check_expression(place.expression, properties, known)) is None:
-                continue
-            else:
+            elif (problem := _check_expression(place.expression, properties, known)) is not None:
                 detail = problem
+            elif (
+                place.field == f"{at}.id"
+                and place.whole
+                and _is_array(place.expression, properties, resource)
+            ):
+                name = place.expression.removeprefix("args.")
+                detail = f'An array, and the id is that of one object: loop on it ("loop_on": "{name}").'
+            else:
+                continue
             yield Problem(field=place.field, detail=detail)
+
+
+def _is_array(expression: str, properties: Mapping[str, Json], resource: Resource) -> bool:
+    """Whether it is an argument that is always an array, as a whole: the resource does not loop on it."""
+    schema = properties.get(expression.removeprefix("args."))
+    looped = resource.loop_on is not None and f"args.{array_argument(resource.loop_on)}" == expression
+    return isinstance(schema, dict) and schema.get("type") == "array" and not looped
 
 
 def _check_expression(expression: str, properties: Mapping[str, Json], known: Sequence[str]) -> str | None:

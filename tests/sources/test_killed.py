@@ -74,7 +74,7 @@ async def begin(pool: Pool, config: Config, source: Web) -> runs.JobRun:
         "integrated_account_id": str(account.id),
         "args": {"users": ["alice", "bob"]},
     }
-    return await runs.create(pool, form, system_clock(), webhook=False)
+    return await runs.create(pool, form, INTEGRATIONS, system_clock(), webhook=False)
 
 
 async def test_a_run_survives_its_worker(pool: Pool, database: str, config: Config, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ async def trigger(world: World) -> CronTrigger:
         "cron_expression": "30 5 * * *",
         "args": USERS,
     }
-    return await triggers.create(world.pool, body, "UTC", world.clock())
+    return await triggers.create(world.pool, body, world.sources.integrations, "UTC", world.clock())
 
 
 async def series(client: Client, trigger: CronTrigger, name: str) -> dict[str, float]:
@@ -88,7 +88,9 @@ async def test_what_nobody_runs_by_the_clock_has_no_series(
 ) -> None:
     await fire(world)
     await world.run(trigger.sync_job_id, await world.account(), args={"users": []})
-    await triggers.change(world.pool, trigger.id, {"enabled": False}, "UTC", world.clock())
+    await triggers.change(
+        world.pool, trigger.id, {"enabled": False}, world.sources.integrations, "UTC", world.clock()
+    )
     assert not [name for name, labels in await samples(client) if "sync_job" in dict(labels)]
 
 

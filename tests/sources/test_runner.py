@@ -373,7 +373,7 @@ async def test_a_trigger_that_waits_fires_as_soon_as_another_process_has_ended_t
         "cron_expression": "30 5 * * *",
         "args": {"users": ["alice"]},
     }
-    trigger = await triggers.create(world.pool, body, "UTC", world.clock())
+    trigger = await triggers.create(world.pool, body, world.sources.integrations, "UTC", world.clock())
     await begin(world, job)
     row = await world.pool.fetchrow(query("sync_job_runs.claim"), uuid4(), 1, world.clock(), 3_600.0)
     assert row is not None

@@ -167,6 +167,19 @@ class TestRefused:
             {"field": "integrated_account_id", "detail": "It is of another, the job is for fake."}
         ]
 
+    async def test_if_the_account_lacks_what_the_job_asks_for(
+        self, client: Client, ids: dict[str, str], world: World
+    ) -> None:
+        await world.pool.execute("""UPDATE integrated_accounts SET settings = '{"without": ["timetable"]}'""")
+        answer = await client.post(PATH, json={**ids, "args": {"users": []}})
+        assert answer.status_code == 422
+        assert answer.json()["problems"] == [
+            {
+                "field": "integrated_account_id",
+                "detail": "The job's resources[0].resource: The account has no such resource.",
+            }
+        ]
+
 
 class TestOneAtATime:
     async def test_another_of_the_job_and_account_is_named(self, client: Client, ids: dict[str, str]) -> None:
@@ -210,6 +223,17 @@ class TestList:
         assert [run["id"] for run in of_other] == [made[1]]
         params = {"integrated_account_id": str(uuid4()), "$select": "id,state"}
         assert (await client.get(PATH, params=params)).json()["sync_job_runs"] == []
+
+
+async def test_one_whose_arguments_cannot_be_read_is_shown_without_them(
+    client: Client, ids: dict[str, str], world: World
+) -> None:
+    made = await begin(client, ids)
+    await world.pool.execute("""UPDATE sync_job_runs SET args = '{"users": [1e999]}'""")
+    await world.runner().run_until_idle()
+    run = (await client.get(f"{PATH}/{made['id']}")).json()
+    assert (run["state"], run["args"]) == ("failed", None)
+    assert run["detail"].startswith("What is stored of this run cannot be read")
 
 
 class TestCancel:

@@ -94,8 +94,14 @@ class FakeSource:
             return []
         return [Problem(field="credentials.token", detail="Missing.")]
 
-    def check_resource(self, resource: str, method: str, query: Mapping[str, Json]) -> Sequence[Problem]:
-        return [] if method in ("list", "get") else [Problem(field="method", detail="Expected list or get.")]
+    def check_resource(
+        self, request: ResourceRequest, settings: Mapping[str, Json] | None
+    ) -> Sequence[Problem]:
+        if request.method not in ("list", "get"):
+            return [Problem(field="method", detail="Expected list or get.")]
+        if settings is not None and request.resource in settings.get("without", ()):
+            return [Problem(field="resource", detail="The account has no such resource.")]
+        return []
 
     def users(self, request: ResourceRequest, account: Account) -> Sequence[str] | None:
         return [request.query["user"]] if request.resource == "timetable" else None
@@ -218,7 +224,8 @@ class World:
     async def begin(self, job: Any, account: Any, **body: Json) -> JobRun:
         """A new run, that nobody has taken up yet."""
         ids = {"sync_job_id": str(job), "integrated_account_id": str(account)}
-        return await runs.create(self.pool, {**ids, "args": {}, **body}, self.clock(), webhook=True)
+        form = {**ids, "args": {}, **body}
+        return await runs.create(self.pool, form, self.sources.integrations, self.clock(), webhook=True)
 
     async def run(self, job: Any, account: Any, **body: Json) -> JobRun:
         """A new run, at its end. A minute later than whatever was before it."""

@@ -10,6 +10,7 @@ import msgspec
 from app.errors import Problem
 from app.provisioning.text import is_username
 from app.sources.contract import Account, Json, ReadFailed, ResourceRequest
+from app.sources.placeholders import has_placeholder
 from app.sources.reading import explained
 from app.timetables.times import is_zone
 
@@ -18,7 +19,10 @@ __all__ = [
     "ZoneSettings",
     "authorization",
     "check_credentials",
+    "check_id",
+    "check_query",
     "check_settings",
+    "check_username",
     "in_path",
     "settings_of",
     "username_of",
@@ -97,6 +101,35 @@ def check_credentials(
     ]
     return [Problem(field=f"credentials.{name}", detail="Missing.") for name in missing] + [
         Problem(field=f"credentials.{name}", detail=f"Not known here; known: {known}.") for name in unknown
+    ]
+
+
+def check_username(request: ResourceRequest) -> list[Problem]:
+    """What is wrong with the id of a request that a job describes, where it has to be a username."""
+    if request.id in (None, ""):
+        return [Problem(field="id", detail="Missing: expected the username whose timetable it is.")]
+    if has_placeholder(request.id) or username_only(request) is not None:
+        return []
+    return [Problem(field="id", detail="Expected the username whose timetable it is.")]
+
+
+def check_id(request: ResourceRequest) -> list[Problem]:
+    """What is wrong with the id of a request that a job describes, where it becomes a part of the path."""
+    if request.id is None:
+        return [Problem(field="id", detail="Missing: the resource's path needs it.")]
+    try:
+        in_path(request.id)
+    except ReadFailed:
+        return [Problem(field="id", detail="Expected a text or an integer that can be a part of a path.")]
+    return []
+
+
+def check_query(request: ResourceRequest) -> list[Problem]:
+    """What no parameter of a URL can be, in the query of a request that a job describes."""
+    return [
+        Problem(field=f"query.{name}"[:MAX_PLACE], detail="No parameter can be an object or a list of lists.")
+        for name, value in request.query.items()
+        if any(isinstance(item, dict | list) for item in (value if isinstance(value, list) else [value]))
     ]
 
 

@@ -21,6 +21,7 @@ Without ``username``, the ``id`` of the request is the user whose timetable it i
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+import msgspec
 from yarl import URL
 
 from app.errors import Problem
@@ -41,7 +42,10 @@ from app.sources.fetch import Request
 from app.sources.integrations.checks import (
     authorization,
     check_credentials,
+    check_id,
+    check_query,
     check_settings,
+    check_username,
     in_path,
     settings_of,
     username_of,
@@ -76,10 +80,28 @@ class HttpJson(Integration):
         known = check_credentials(account, optional=["token", "user", "password", "api_key"])
         return [*check_settings(account, HttpJsonSettings), *known]
 
-    def check_resource(self, resource: str, method: str, query: Mapping[str, Json]) -> Sequence[Problem]:
-        if method in ("list", "get"):
-            return []
-        return [Problem(field="method", detail="Expected list (an array, in pages) or get (one object).")]
+    def check_resource(
+        self, request: ResourceRequest, settings: Mapping[str, Json] | None
+    ) -> Sequence[Problem]:
+        problems = check_query(request)
+        if request.method not in ("list", "get"):
+            detail = "Expected list (an array, in pages) or get (one object)."
+            problems.append(Problem(field="method", detail=detail))
+        if settings is None:
+            return problems
+        try:
+            declared = msgspec.convert(settings, HttpJsonSettings).resources
+        except msgspec.ValidationError as error:  # those of an earlier version, say
+            problems.append(Problem(field="resource", detail=f"The account's settings are wrong: {error}."))
+            return problems
+        resource = declared.get(request.resource)
+        if resource is None:
+            problems.append(Problem(field="resource", detail=_undeclared(request.resource, declared)))
+        elif resource.event and not resource.username:
+            problems += check_username(request)
+        elif ID in resource.path:
+            problems += check_id(request)
+        return problems
 
     def users(self, request: ResourceRequest, account: Account) -> Sequence[str] | None:
         resource = _resource(request, account)[1]
@@ -120,9 +142,13 @@ def _resource(request: ResourceRequest, account: Account) -> tuple[HttpJsonSetti
     settings = settings_of(account, HttpJsonSettings)
     resource = settings.resources.get(request.resource)
     if resource is None:
-        known = ", ".join(sorted(settings.resources))
-        raise ReadFailed(f"The account's settings declare no resource {request.resource}; they do: {known}.")
+        raise ReadFailed(_undeclared(request.resource, settings.resources))
     return settings, resource
+
+
+def _undeclared(resource: str, declared: Mapping[str, Resource]) -> str:
+    known = ", ".join(sorted(declared))
+    return f"The account's settings declare no resource {resource}; they do: {known}."
 
 
 def _address(request: ResourceRequest, resource: Resource, account: Account) -> str:

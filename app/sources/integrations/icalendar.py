@@ -28,11 +28,13 @@ from app.sources.integrations.checks import (
     authorization,
     check_credentials,
     check_settings,
+    check_username,
     in_path,
     settings_of,
     username_of,
     username_only,
 )
+from app.sources.placeholders import has_placeholder
 from app.timetables.document import to_document
 from app.timetables.icalendar import CalendarReader
 from app.timetables.publish import describe, tell
@@ -80,15 +82,17 @@ class ICalendar(Integration):
         known = check_credentials(account, optional=["user", "password", "token"], each=FEED)
         return [*check_settings(account, ICalendarSettings), *known, *_check_feeds(account)]
 
-    def check_resource(self, resource: str, method: str, query: Mapping[str, Json]) -> Sequence[Problem]:
-        problems = []
-        if resource != "timetable":
+    def check_resource(
+        self, request: ResourceRequest, settings: Mapping[str, Json] | None
+    ) -> Sequence[Problem]:
+        problems = [*check_username(request), *_check_url(request.query.get("url"))]
+        if request.resource != "timetable":
             problems.append(Problem(field="resource", detail="icalendar has one resource: timetable."))
-        if method != "get":
+        if request.method != "get":
             problems.append(Problem(field="method", detail="The method of a feed is get."))
         problems += [
             Problem(field=f"query.{name}", detail="Not known here; a feed has a url.")
-            for name in query
+            for name in request.query
             if name != "url"
         ]
         return problems
@@ -126,6 +130,19 @@ class ICalendar(Integration):
             records=[_record(event, username) for event in events],
             errors=[_error(problem, username) for problem in problems],
         )
+
+
+def _check_url(url: Json) -> Iterator[Problem]:
+    """What is wrong with the feed that a job names for a person, placeholders not filled in yet."""
+    if url is None:
+        return
+    if not isinstance(url, str):
+        yield Problem(field="query.url", detail="Expected a text.")
+    elif not has_placeholder(url):
+        try:
+            check_url(url)
+        except FetchFailed as error:
+            yield Problem(field="query.url", detail=error.message)
 
 
 def _check_feeds(account: Account) -> Iterator[Problem]:

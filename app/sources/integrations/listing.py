@@ -104,7 +104,7 @@ class Listing:
                 raise ReadFailed(
                     f"The first page is full ({len(found)} records), and the source's answer has nothing at"
                     f" {paging.next!r}, where a cursor would be: correct pagination.next. If this is all that"
-                    " there is, declare pagination.total, or ask for more records in a page (pagination.size)."
+                    " there is, declare pagination.total, or ask for more in a page (pagination.size)."
                 )
             return None
         if not isinstance(cursor, str | int) or cursor is True:

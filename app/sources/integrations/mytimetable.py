@@ -28,7 +28,9 @@ from app.sources.fetch import Request
 from app.sources.integrations.checks import (
     ZoneSettings,
     check_credentials,
+    check_query,
     check_settings,
+    check_username,
     settings_of,
     username_of,
     username_only,
@@ -71,11 +73,13 @@ class MyTimetable(Integration):
     def check_account(self, account: Account) -> Sequence[Problem]:
         return [*check_settings(account, ZoneSettings), *check_credentials(account, required=["api_token"])]
 
-    def check_resource(self, resource: str, method: str, query: Mapping[str, Json]) -> Sequence[Problem]:
-        problems = []
-        if resource != "timetable":
+    def check_resource(
+        self, request: ResourceRequest, settings: Mapping[str, Json] | None
+    ) -> Sequence[Problem]:
+        problems = [*check_username(request), *check_query(request)]
+        if request.resource != "timetable":
             problems.append(Problem(field="resource", detail="mytimetable has one resource: timetable."))
-        if method != "list":
+        if request.method != "list":
             problems.append(Problem(field="method", detail="The method of a timetable is list."))
         return problems
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.config import load_config
-from app.sources.contract import Integration, ReadFailed
+from app.sources.contract import Integration, ReadFailed, ResourceRequest
 from app.sources.definition import parse_definition
 from app.sources.integrations import INTEGRATIONS
 from app.sources.settings import SourceSettings
@@ -85,5 +85,7 @@ async def test_and_never_takes_a_part_for_the_whole(server: Web, run: Reading, e
 def test_its_integration_checks(example: Integration) -> None:
     assert list(example.check_account(account("http://x", token="t"))) == []
     assert [problem.field for problem in example.check_account(account("http://x"))] == ["credentials.token"]
-    assert list(example.check_resource("timetable", "get", {})) == []
-    assert len(example.check_resource("rooms", "get", {})) == 1
+    good = ResourceRequest(resource="timetable", method="get", id="{{args.users}}")
+    assert list(example.check_resource(good, None)) == []
+    bad = ResourceRequest(resource="rooms", method="list")
+    assert [problem.field for problem in example.check_resource(bad, None)] == ["id", "resource"]

@@ -547,12 +547,6 @@ def test_an_account_is_checked_without_asking_the_source(run: Reading) -> None:
     assert {problem.field for problem in wrong} == {"settings", "credentials.api_token"}
 
 
-def test_a_resource_is_checked(run: Reading) -> None:
-    integration = HttpJson(run.client, 1, 100)
-    assert [list(integration.check_resource("it", method, {})) for method in ("list", "get")] == [[], []]
-    assert [problem.field for problem in integration.check_resource("it", "delete", {})] == ["method"]
-
-
 @pytest.mark.parametrize(
     ("resource", "id", "users"),
     [

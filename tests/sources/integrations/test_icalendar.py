@@ -262,10 +262,3 @@ def test_an_account_is_checked_without_asking_the_source(run: Reading) -> None:
     wrong = integration.check_account(account("http://x", {"path": "/all.ics"}, api_token="t"))
     assert {problem.field for problem in wrong} == {"settings", "credentials.api_token"}
     assert "{username}" in wrong[0].detail
-
-
-def test_a_resource_is_checked(run: Reading) -> None:
-    integration = ICalendar(run.client)
-    assert list(integration.check_resource("timetable", "get", {"url": "{{args.url}}"})) == []
-    wrong = integration.check_resource("rooms", "list", {"since": 1})
-    assert {problem.field for problem in wrong} == {"resource", "method", "query.since"}

@@ -265,10 +265,3 @@ def test_an_account_is_checked_without_asking_the_source(run: Reading) -> None:
     }
     unknown = integration.check_account(account("http://x", {"colour": "red"}, api_token="t"))
     assert "colour" in unknown[0].detail
-
-
-def test_a_resource_is_checked(run: Reading) -> None:
-    integration = MyTimetable(run.client, 1, 100)
-    assert list(integration.check_resource("timetable", "list", {})) == []
-    wrong = integration.check_resource("rooms", "get", {})
-    assert {problem.field for problem in wrong} == {"resource", "method"}

@@ -60,7 +60,7 @@ class Campus:
         """A run to its end, some minutes after the one before."""
         self.clock.advance(minutes=5)
         form = self.form | {"args": {"users": list(users)}}
-        begun = await runs.create(self.pool, form, self.clock(), webhook=False)
+        begun = await runs.create(self.pool, form, INTEGRATIONS, self.clock(), webhook=False)
         async with open_sources(self.config, self.clock) as sources:
             await SourceRunner(self.pool, sources, self.config, self.clock).run_until_idle()
         return await runs.find(self.pool, begun.id)
