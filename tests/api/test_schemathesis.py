@@ -8,12 +8,13 @@ import json
 import threading
 from collections.abc import Iterator
 from typing import Any, cast
+from uuid import uuid4
 
 import asyncpg
 import pytest
 import schemathesis
 from httpx import Client
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from schemathesis import Case
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
@@ -26,9 +27,9 @@ from tests.api.conftest import ENCRYPTION_KEY, to_form
 from tests.clock import SettableClock
 from tests.conftest import execute, in_database
 from tests.fakes import FakeAdapter
+from tests.properties import examples
 
 EXAMPLES = 15
-DATABASE = "rooster_schemathesis"
 
 
 class Served:
@@ -37,7 +38,7 @@ class Served:
     def __init__(self, dsn: str) -> None:
         self.url = ""
         self.token = ""
-        self._dsn = dsn
+        self.dsn = dsn
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
 
@@ -60,7 +61,7 @@ class Served:
             sync=SyncSettings(probe_timeout_seconds=1),
             sources=SourceSettings(encryption_key=ENCRYPTION_KEY),
         )
-        async with asyncpg.create_pool(self._dsn, min_size=1, max_size=5) as pool:
+        async with asyncpg.create_pool(self.dsn, min_size=1, max_size=5) as pool:
             async with pool.acquire() as connection:
                 self.token = await create_token(connection, "admin", "admin")
             app = create_app(pool, {"ews": adapter}, config, SettableClock())
@@ -73,10 +74,12 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(database_server: str, database_template: str) -> Iterator[Served]:
-    asyncio.run(execute(database_server, f"CREATE DATABASE {DATABASE} TEMPLATE {database_template}"))
-    with Served(in_database(database_server, DATABASE)) as server:
+    # Other processes may test beside this one on the same server.
+    name = f"rooster_test_{uuid4().hex}"
+    asyncio.run(execute(database_server, f"CREATE DATABASE {name} TEMPLATE {database_template}"))
+    with Served(in_database(database_server, name)) as server:
         yield server
-    asyncio.run(execute(database_server, f"DROP DATABASE {DATABASE} WITH (FORCE)"))
+    asyncio.run(execute(database_server, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture(scope="module")
@@ -90,12 +93,12 @@ TRUNCATE users, mailboxes, runs, history, quotas, sync_jobs, integrated_accounts
 
 
 @pytest.fixture(autouse=True)
-def alice(served: Served, database_server: str) -> None:
+def alice(served: Served) -> None:
     """What every operation finds, whichever came before it: Alice, her synchronization, a run that is over.
 
     Nothing else, as nobody works here: what follows a run that goes on would wait for it for ever.
     """
-    asyncio.run(execute(in_database(database_server, DATABASE), EMPTY))
+    asyncio.run(execute(served.dsn, EMPTY))
     with Client(base_url=f"{served.url}/api", headers={"apiToken": served.token}, timeout=60) as client:
         form = to_form("alice", "ews", "alice@uni.example")
         world: list[tuple[str, str, dict[str, Any]]] = [
@@ -128,13 +131,7 @@ def operations() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("path", "method"), operations())
 def test_every_answer_is_a_described_one(path: str, method: str, described: Any, served: Served) -> None:
     @given(case=described[path][method].as_strategy())
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-        database=None,
-    )
+    @examples(EXAMPLES)
     def check(case: Case) -> None:
         case.call_and_validate(
             headers={"apiToken": served.token},

@@ -6,12 +6,13 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.adapter import Adapter
 from providers.contract import Event, Mailbox, ShowAs
 from tests.contract.harness import Control, all_done, at, create, lecture, put, seen, shown, update
+from tests.properties import examples
 
 ZONES = [
     "Europe/Amsterdam",
@@ -346,12 +347,7 @@ def events(draw: st.DrawFn) -> Event:
     )
 
 
-@settings(
-    max_examples=40,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@examples(40)
 @given(event=events())
 async def test_whatever_the_timetable_holds_is_what_the_person_sees(
     adapter: Adapter, mailbox: Mailbox, control: Control, event: Event

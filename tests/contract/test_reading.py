@@ -5,12 +5,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from providers.adapter import Adapter
 from providers.contract import Content, Create, Event, Mailbox
 from tests.contract.harness import INSTANCE, Control, at, create, lecture, put
 from tests.contract.test_content import FULL, events
+from tests.properties import examples
 
 ALL_DAY = msgspec.structs.replace(
     FULL,
@@ -73,12 +74,7 @@ async def test_an_event_that_nobody_touched_is_as_we_wrote_it(
     assert content.start.utcoffset() == content.end.utcoffset() == timedelta(0)
 
 
-@settings(
-    max_examples=30,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@examples(30)
 @given(event=events())
 async def test_whatever_the_timetable_holds_is_read_back(
     adapter: Adapter, mailbox: Mailbox, control: Control, event: Event

@@ -4,7 +4,7 @@ from copy import deepcopy
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -12,6 +12,7 @@ from providers.sandbox.ews import access, faults, grammar, operations, soap
 from providers.sandbox.ews.dialect import EwsDialect
 from providers.sandbox.ews.schemas import declared
 from providers.sandbox.state import State
+from tests.properties import examples
 from tests.sandbox.ews.soap import (
     ALICE,
     CALENDAR,
@@ -107,7 +108,7 @@ def refused(request: etree._Element) -> bool:
     return False
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(500)
 @given(st.sampled_from(REQUESTS), st.integers(0, 3), st.randoms(use_true_random=False))
 def test_what_is_refused_and_what_is_answered(source: str, mutations: int, random: Random) -> None:
     microsoft = schema()

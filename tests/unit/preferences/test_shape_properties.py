@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.preferences.builtin import SYNTAX
@@ -13,6 +13,7 @@ from app.preferences.shape import LeftOut, Shape
 from app.preferences.templates import FAILURES, Template, check_template
 from app.timetables.event import LINE, LINES
 from providers.contract import Event
+from tests.properties import examples
 from tests.sync.world import event
 
 NAMES = (*SYNTAX, "presentation.showAs", "presentation.privacy")
@@ -36,14 +37,14 @@ TEMPLATES = st.one_of(
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), JSON))
-@settings(deadline=None)
+@examples()
 def test_shaping_never_raises(preferences: dict[str, object]) -> None:
     made = Shape.parse(preferences).shape(EVENT)
     assert isinstance(made, LeftOut | Event)
 
 
 @given(TEMPLATES)
-@settings(deadline=None, max_examples=300)
+@examples(300)
 def test_a_template_is_refused_in_a_sentence_or_works(text: str) -> None:
     reason = check_template(text)
     if reason is not None:
@@ -60,7 +61,7 @@ def test_a_template_is_refused_in_a_sentence_or_works(text: str) -> None:
 
 
 @given(st.lists(st.text(alphabet="ab.*+?()[]{}|^$\\1 é\ud800", max_size=12), max_size=3))
-@settings(deadline=None)
+@examples()
 def test_patterns_are_refused_in_a_sentence_or_work(patterns: list[str]) -> None:
     reason = check_patterns(patterns)
     assert reason is None or reason.endswith(".")
@@ -70,7 +71,7 @@ def test_patterns_are_refused_in_a_sentence_or_work(patterns: list[str]) -> None
 
 
 @given(st.lists(st.text(alphabet="aA=b "), max_size=4))
-@settings(deadline=None)
+@examples()
 def test_rules_that_are_allowed_are_all_read(rules: list[str]) -> None:
     if check_rules(rules) is None:
         assert len(read_rules(rules)) == len(rules)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from providers.contract import Event
 from providers.googlecalendar import descriptions
 from providers.googlecalendar.descriptions import text, written
+from tests.properties import examples
 
 
 def says(body: str) -> Event:
@@ -34,11 +35,13 @@ FRAGMENTS = [
 ]
 
 
+@examples()
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=15).map("".join) | st.text())
 def test_what_is_written_shows_the_text(body):
     assert text(written(body)) == body
 
 
+@examples()
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=15).map("".join))
 def test_no_description_is_too_broken_to_be_read_and_written(current):
     """Whatever another program has put there: it stays, after our text."""
@@ -131,6 +134,7 @@ def test_of_several_possible_texts_the_longest_is_ours():
 LINE = st.text("abc <>&x", min_size=1, max_size=8).map(str.strip).filter(bool)
 
 
+@examples()
 @given(before=LINE, ours=LINE, body=LINE, after=LINE, html=st.booleans())
 def test_notes_around_ours_are_there_afterwards(before, ours, body, after, html):
     """Words of theirs that happen to be ours as well may be taken for ours; so let theirs be others."""

@@ -6,13 +6,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.config import TimetableSettings
 from app.errors import Invalid
 from app.timetables.document import Reader, to_document
 from providers.contract import Event
+from tests.properties import examples
 
 LECTURE = {
     "uid": "a",
@@ -276,7 +277,7 @@ events_strategy = st.builds(
 )
 
 
-@settings(deadline=None)
+@examples()
 @given(events_strategy)
 def test_an_event_that_was_given_out_is_the_same_when_read_again(event: Event) -> None:
     document = {"events": [to_document(event)]}

@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.config import TimetableSettings
 from app.errors import Invalid
 from app.timetables.document import EventDocument, Reader
 from app.timetables.icalendar import CalendarReader
+from tests.properties import examples
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LIMITS = TimetableSettings(max_events=500)
@@ -76,7 +77,7 @@ inserted = st.builds("{}:{}".format, names, values)
 position = st.integers(0, len(CALENDAR) - 1)
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(st.lists(st.tuples(position, st.none() | inserted, st.booleans()), min_size=1, max_size=4))
 def test_calendars_that_went_wrong(changes: list[tuple[int, str | None, bool]]) -> None:
     lines = list(CALENDAR)
@@ -96,14 +97,14 @@ fields = st.sampled_from([field.encode_name for field in msgspec.structs.fields(
 times = st.sampled_from(["2026-11-23T09:00:00", "2026-11-23", "2026-03-29T02:30:00", "9999-12-31T23:59:59Z"])
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(st.lists(st.dictionaries(fields, anything | times, max_size=12) | anything, max_size=3))
 def test_json_that_went_wrong(events: list[Any]) -> None:
     with contextlib.suppress(Invalid):
         Reader(LIMITS, "Europe/Amsterdam").timetable(msgspec.json.encode({"events": events}))
 
 
-@settings(deadline=None)
+@examples()
 @given(st.binary(max_size=200))
 def test_bytes_that_are_nothing(data: bytes) -> None:
     for read in (

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from icalendar import Calendar
 
@@ -12,6 +12,7 @@ from app.timetables.icalendar import CalendarReader
 from app.timetables.output import to_icalendar
 from app.timetables.times import local_midnight
 from providers.contract import Event
+from tests.properties import examples
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ZONE = "Europe/Amsterdam"
@@ -74,7 +75,7 @@ def events(draw: st.DrawFn) -> Event:
     )
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.lists(events(), max_size=3, unique_by=lambda event: event.uid))
 def test_what_was_given_out_is_the_same_when_read_again(timetable: list[Event]) -> None:
     assert reader.timetable(to_icalendar(timetable, ZONE), NOW) == timetable

@@ -4,11 +4,12 @@ from datetime import date, datetime
 
 import pytest
 from dateutil import rrule as dateutil_rrule
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from icalendar import vRecur
 
 from app.timetables.recurrence import Budget, RuleRefused, check_rule
+from tests.properties import examples
 
 START = datetime(2026, 9, 7, 9)  # noqa: DTZ001 - a rule is looked at on its own clock
 WINDOW_END = date(2027, 12, 26)
@@ -103,7 +104,7 @@ parts = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(parts, st.dates(date(1900, 1, 1), date(2040, 1, 1)))
 def test_an_accepted_rule_makes_dateutil_look_at_a_bounded_number_of_periods(
     rule: dict[str, object], start: date
