@@ -1,5 +1,7 @@
 """``/healthz``, ``/readyz`` and ``/metrics`` (CONTRACT §8)."""
 
+from datetime import datetime, timedelta
+
 import asyncpg
 import msgspec
 from litestar import Response, get
@@ -86,7 +88,7 @@ async def metrics(pool: InjectedPool, clock: InjectedClock) -> Response[str]:
         for row in await connection.fetch(query("metrics.ledger")):
             ledger.labels(row["state"]).set(row["count"])
         unlinks.set(await connection.fetchval(query("metrics.unlinks")))
-        await _sync_jobs(connection, registry)
+        await _sync_jobs(connection, registry, clock())
     text = (generate_latest(REGISTRY) + generate_latest(registry)).decode()
     return Response(text, media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
@@ -95,8 +97,14 @@ COUNTED = ("records", "record_errors", "read_errors", "users_applied", "users_ke
 """Of ``app.sources.runs.Counts``: what says whether a source is read as it should be."""
 
 
-async def _sync_jobs(connection: Connection, registry: CollectorRegistry) -> None:
-    """One series for each job and account that runs by the clock: administrators make those, a few each."""
+LATELY = timedelta(days=1)
+"""For so long after a run, a job that nobody runs by the clock is spoken of …"""
+MAX_OTHERS = 100
+"""… and of so many at most: a script may make a job for each run."""
+
+
+async def _sync_jobs(connection: Connection, registry: CollectorRegistry, now: datetime) -> None:
+    """One series for each job and account that runs by the clock, or has run lately."""
     open_runs = Gauge(
         "rooster_sync_job_runs_open",
         "Runs of sync jobs that have not ended, by state.",
@@ -111,19 +119,19 @@ async def _sync_jobs(connection: Connection, registry: CollectorRegistry) -> Non
     which = ["sync_job", "integrated_account"]
     succeeded = Gauge(
         "rooster_sync_job_last_success_timestamp_seconds",
-        "When a run of what runs by the clock was last done; if none was, since when it does.",
+        "When a run was last done; if none was, since when it runs by the clock or was first asked for.",
         which,
         registry=registry,
     )
     took = Gauge(
         "rooster_sync_job_last_run_seconds",
-        "How long the last run took, of what runs by the clock.",
+        "How long the last run took.",
         which,
         registry=registry,
     )
     counted = Gauge(
         "rooster_sync_job_last_run_counts",
-        "What the last run has read, applied and failed at, of what runs by the clock.",
+        "What the last run has read, applied and failed at.",
         [*which, "counted"],
         registry=registry,
     )
@@ -132,7 +140,7 @@ async def _sync_jobs(connection: Connection, registry: CollectorRegistry) -> Non
     for row in await connection.fetch(query("metrics.sync_job_runs")):
         open_runs.labels(row["state"]).set(row["count"])
     failing.set(await connection.fetchval(query("metrics.sync_job_triggers")))
-    for row in await connection.fetch(query("metrics.sync_jobs")):
+    for row in await connection.fetch(query("metrics.sync_jobs"), now - LATELY, MAX_OTHERS):
         pair = str(row["sync_job_id"]), str(row["integrated_account_id"])
         succeeded.labels(*pair).set(row["succeeded_at"].timestamp())
         if row["took"] is None:  # it has not run yet

@@ -32,19 +32,41 @@ SELECT state, count(*) AS count FROM sync_job_runs WHERE state IN ('queued', 'ru
 SELECT count(*) FROM sync_job_cron_triggers WHERE enabled AND last_problem IS NOT NULL;
 
 -- name: sync_jobs
--- Each job and account that runs by the clock: when a run was last done (the time by which the clock was set, where none
--- was), and what the last run that was not cancelled has counted, and how long it took.
+-- Each job and account that runs by the clock, and of the others the $2 latest of which a run has ended since $1: when a
+-- run was last done (where none was, the time by which the clock was set, or the first run asked for), and what the last
+-- run that was not cancelled has counted, and how long it took.
 WITH scheduled AS (
     SELECT sync_job_id, integrated_account_id, min(created_at) AS since
     FROM sync_job_cron_triggers
     WHERE enabled
     GROUP BY sync_job_id, integrated_account_id
+),
+recent AS (
+    SELECT sync_job_id, integrated_account_id
+    FROM sync_job_runs
+    WHERE finished_at > $1 AND state IN ('done', 'failed')
+        AND (sync_job_id, integrated_account_id) NOT IN (SELECT sync_job_id, integrated_account_id FROM scheduled)
+    GROUP BY sync_job_id, integrated_account_id
+    ORDER BY max(finished_at) DESC
+    LIMIT $2
+),
+shown AS (
+    SELECT sync_job_id, integrated_account_id, since FROM scheduled
+    UNION ALL
+    SELECT recent.sync_job_id, recent.integrated_account_id, first.created_at
+    FROM recent
+    CROSS JOIN LATERAL (
+        SELECT r.created_at FROM sync_job_runs AS r
+        WHERE r.sync_job_id = recent.sync_job_id AND r.integrated_account_id = recent.integrated_account_id
+        ORDER BY r.number
+        LIMIT 1
+    ) AS first
 )
 
 SELECT
     s.sync_job_id, s.integrated_account_id, coalesce(good.finished_at, s.since) AS succeeded_at,
     latest.counts, latest.finished_at - latest.started_at AS took
-FROM scheduled AS s
+FROM shown AS s
 LEFT JOIN LATERAL (
     SELECT r.finished_at FROM sync_job_runs AS r
     WHERE r.sync_job_id = s.sync_job_id AND r.integrated_account_id = s.integrated_account_id AND r.state = 'done'

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.sources import triggers
@@ -83,15 +84,54 @@ async def test_what_the_last_run_has_counted_and_how_long_it_took(
     }
 
 
-async def test_what_nobody_runs_by_the_clock_has_no_series(
+async def pairs(client: Client) -> set[tuple[str, ...]]:
+    """The jobs and accounts of which anything is said."""
+    return {
+        tuple(value for label, value in labels if label in ("sync_job", "integrated_account"))
+        for name, labels in await samples(client)
+        if "sync_job" in dict(labels)
+    }
+
+
+async def test_what_nobody_runs_by_the_clock_has_a_series_for_a_day(
     client: Client, world: World, trigger: CronTrigger
 ) -> None:
-    await fire(world)
-    await world.run(trigger.sync_job_id, await world.account(), args={"users": []})
+    await world.add_users("dora")
+    account = await world.account()
+    other = msgspec.structs.replace(trigger, integrated_account_id=account)
+    world.source.give("dora", ReadFailed("It answers with HTTP status 500."))
+    await world.run(trigger.sync_job_id, account, args={"users": ["dora"]})
+    asked_for = world.clock()
+    assert await series(client, other, SUCCEEDED) == {"": asked_for.timestamp()}
+    counts = await series(client, other, "rooster_sync_job_last_run_counts")
+    assert (counts["read_errors"], counts["users_applied"]) == (1, 0)
+    world.clock.advance(hours=23)
+    world.source.give("dora", page(lecture("dora", "a")))
+    await world.run(trigger.sync_job_id, account, args={"users": ["dora"]})
+    assert await series(client, other, SUCCEEDED) == {"": world.clock().timestamp()}
+    world.clock.advance(days=1)
+    assert await pairs(client) == {(str(trigger.integrated_account_id), str(trigger.sync_job_id))}
+
+
+async def test_of_what_nobody_runs_by_the_clock_the_latest_have_a_series(
+    client: Client, world: World, trigger: CronTrigger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many jobs a script makes."""
+    monkeypatch.setattr("app.api.health.MAX_OTHERS", 2)
+    accounts = [await world.account() for _ in range(3)]
+    for account in accounts:
+        await world.run(trigger.sync_job_id, account, args={"users": []})
+    shown = [str(trigger.integrated_account_id), *map(str, accounts[1:])]
+    assert sorted(account for account, _ in await pairs(client)) == sorted(shown)
+
+
+async def test_a_trigger_that_is_switched_off_makes_no_series(
+    client: Client, world: World, trigger: CronTrigger
+) -> None:
     await triggers.change(
         world.pool, trigger.id, {"enabled": False}, world.sources.integrations, "UTC", world.clock()
     )
-    assert not [name for name, labels in await samples(client) if "sync_job" in dict(labels)]
+    assert await pairs(client) == set()
 
 
 async def test_runs_that_have_not_ended_and_how_they_end(
