@@ -23,7 +23,7 @@ from app.database.queries import query
 from app.database.types import Connection, Pool
 from app.errors import Invalid
 from app.sources.contract import RecordError
-from app.sources.staging import Staging
+from app.sources.staging import ClaimedRun, Staging
 from app.timetables.event import Problems, check_events, decode
 from app.timetables.publish import describe
 from app.timetables.store import Counts, Held, Result, TooLarge, change_locked, lock
@@ -58,7 +58,7 @@ async def apply(
         counts.users = await connection.fetchval(query("sync_job_runs.count_users"), run.id)
         emptying = await connection.fetchrow(query("source_records.emptied"), run.id, run.fence)
     assert emptying is not None
-    warnings = [RecordError(place="", detail=_fed_by_another(other)) for other in others]
+    warnings = [RecordError(place="", detail=_fed_by_another(other, run)) for other in others]
     await staging.add_errors("run", warnings)
     applying = _Applying(staging, limits, clock)
     known, emptied = emptying["known"], emptying["emptied"]
@@ -193,11 +193,14 @@ class _Applying:
         self._counts.unchanged += result.unchanged
 
 
-def _fed_by_another(other: Row) -> str:
+def _fed_by_another(other: Row, run: ClaimedRun) -> str:
+    where = other["sync_job_id"], other["integrated_account_id"]
+    itself = where == (run.sync_job_id, run.integrated_account_id)
+    who = "This job with other arguments" if itself else f"Job {where[0]} with account {where[1]}"
     return (
-        f"Job {other['sync_job_id']} with account {other['integrated_account_id']} has put in other events"
-        f" for {other['users']} of these users since, {other['username']} for one: they are taken out now."
-        " Each of the two undoes what the other does: let one job read all of a user's timetable."
+        f"{who} has put in other events for {other['users']} of these users since, {other['username']} for"
+        " one: they are taken out now. Each of the two undoes what the other does: let one"
+        f" {'run' if itself else 'job'} read all of a user's timetable."
     )
 
 

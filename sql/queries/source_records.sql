@@ -120,9 +120,12 @@ WHERE u.run_id = $1 AND NOT u.incomplete;
 -- name: other_feeders
 -- Jobs and accounts that have put in events, since the job and account of run $1 (fence $2) last did, for users whose
 -- whole timetable this run has read, and that are not in it: it takes them out, as they do with its own. With how many
--- users that are, and one of them.
+-- users that are, and one of them. The job and account of the run itself are one of them if runs with other arguments
+-- have, since the last one with the same did.
 WITH run AS (
-    SELECT r.sync_job_id, r.integrated_account_id, max(p.fence) AS previous
+    SELECT
+        r.sync_job_id, r.integrated_account_id, r.digest, max(p.fence) AS previous,
+        max(p.fence) FILTER (WHERE p.digest = r.digest) AS previous_alike
     FROM sync_job_runs AS r
     JOIN sync_job_runs AS p
         ON p.sync_job_id = r.sync_job_id AND p.integrated_account_id = r.integrated_account_id AND p.number < r.number
@@ -134,8 +137,12 @@ other AS (
     SELECT o.sync_job_id, o.integrated_account_id, array_agg(o.fence) AS fences
     FROM run
     JOIN sync_job_runs AS o
-        ON o.fence > run.previous AND o.fence < $2 AND o.state = 'done'
-        AND (o.sync_job_id, o.integrated_account_id) <> (run.sync_job_id, run.integrated_account_id)
+        ON o.fence > coalesce(run.previous_alike, run.previous) AND o.fence < $2 AND o.state = 'done'
+        AND CASE
+            WHEN (o.sync_job_id, o.integrated_account_id) = (run.sync_job_id, run.integrated_account_id)
+                THEN run.previous_alike IS NOT NULL AND o.digest IS DISTINCT FROM run.digest
+            ELSE o.fence > run.previous
+        END
     GROUP BY o.sync_job_id, o.integrated_account_id
 )
 SELECT other.sync_job_id, other.integrated_account_id, count(*) AS users, min(u.username) AS username

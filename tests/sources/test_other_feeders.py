@@ -1,4 +1,4 @@
-"""Two jobs that feed the same people take each other's events out in turn: and are told of it."""
+"""Jobs that feed the same people take each other's events out in turn: and are told of it."""
 
 from typing import Any
 
@@ -73,6 +73,38 @@ async def test_where_nothing_is_taken_out_there_is_nothing_to_notice(
     await feed(world, theirs, "x")
     world.source.give("alice", page(lecture("alice", "a")), ReadFailed("Cut off."))
     assert await other_feeders(world, ours) == []
+
+
+ITSELF = (
+    "This job with other arguments has put in other events for 1 of these users since, alice for one: they"
+    " are taken out now. Each of the two undoes what the other does: let one run read all of a user's"
+    " timetable."
+)
+
+
+async def told(world: World, pair: Pair, users: tuple[str, ...], *alices: str) -> list[str]:
+    """Run the job for these users, with these as Alice's events: what its run lists as gone wrong."""
+    world.source.give("alice", page(*(lecture("alice", uid) for uid in alices)))
+    world.source.give("bob", page(lecture("bob", "b")))
+    run = await world.run(*pair, args={"users": list(users)})
+    return [error.detail for error in run.errors]
+
+
+async def test_one_job_with_two_sets_of_arguments_undoes_itself(
+    world: World, pairs: tuple[Pair, Pair]
+) -> None:
+    """As when two triggers give it different departments, in both of which somebody teaches."""
+    alone, both = ("alice",), ("alice", "bob")
+    assert await told(world, pairs[0], alone, "a") == []
+    assert await told(world, pairs[0], both, "x") == []  # the arguments may have been changed for good
+    assert await told(world, pairs[0], alone, "a") == [ITSELF]
+    assert await told(world, pairs[0], alone, "a") == []
+    assert await told(world, pairs[0], both, "x") == [ITSELF]
+
+
+async def test_it_does_not_where_both_read_the_same(world: World, pairs: tuple[Pair, Pair]) -> None:
+    for users in (("alice",), ("alice", "bob"), ("alice",), ("bob",), ("alice", "bob"), ("bob",)):
+        assert await told(world, pairs[0], users, "a") == []
 
 
 async def test_it_is_said_in_the_run(world: World, pairs: tuple[Pair, Pair]) -> None:
