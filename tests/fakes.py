@@ -344,7 +344,13 @@ class FakeAdapter:
             raise StartOver
         told = int(since or 0)
         events = [e for e in held.pushed(instance) if e.calendar == mailbox.calendar and e.version > told]
-        removed = tuple(id for at, calendar, id in held.removed if calendar == mailbox.calendar and at > told)
+        # What went and has come back is there: an id is as its last mention says.
+        there = {id for id, e in held.events.items() if e.calendar == mailbox.calendar}
+        removed = tuple(
+            id
+            for at, calendar, id in held.removed
+            if calendar == mailbox.calendar and at > told and id not in there
+        )
         state = str(held.serial)
         for start in range(0, len(events), 3):
             if self.list_fails_after is not None and start >= self.list_fails_after:

@@ -19,11 +19,11 @@ class Followed:
         pages = [page async for page in self.adapter.changes(self.mailbox, self.instance, self.state)]
         assert [page.state is not None for page in pages] == [False] * (len(pages) - 1) + [True]
         for page in pages:
-            for id in page.removed:
-                self.events.pop(id, None)
             for event in page.events:
                 self.events.pop(event.id, None)
                 self.events[event.id] = event
+            for id in page.removed:
+                self.events.pop(id, None)
         self.state = pages[-1].state
         return pages
 

@@ -10,6 +10,7 @@ from providers.adapter import Adapter
 from providers.contract import Create, Done, Gone, Mailbox, Move, Outcome, Refused, Throttled, Unknown
 from providers.sandbox.server import Sandbox
 from providers.texts import plain
+from tests.contract.following import Followed
 from tests.contract.harness import (
     INSTANCE,
     Control,
@@ -132,6 +133,22 @@ async def test_there_and_back_again(adapter: Adapter, mailbox: Mailbox, control:
         (done,) = await moved(adapter, within(mailbox, calendar), move(adapter, done, operation, None))
     event = await control.event(mailbox.address)
     assert (event["id"], event["calendar"], seen(event)) == (done.id, None, shown(operation.event))
+
+
+async def test_what_went_and_came_back_between_two_readings_is_there(
+    adapter: Adapter, mailbox: Mailbox
+) -> None:
+    calendar, operation = await another(adapter, mailbox), create(lecture())
+    (done,) = await put(adapter, mailbox, operation)
+    places = [Followed(adapter, place) for place in (mailbox, within(mailbox, calendar))]
+    for place in places:
+        await place.ask()
+    for _ in range(2):
+        (done,) = await moved(adapter, mailbox, move(adapter, done, operation, calendar))
+        (done,) = await moved(adapter, within(mailbox, calendar), move(adapter, done, operation, None))
+    for place in places:
+        await place.ask()
+    assert [list(place.events) for place in places] == [[done.id], []]
 
 
 async def test_many_go_to_several_calendars_among_other_operations(
