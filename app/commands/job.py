@@ -89,8 +89,10 @@ def list_() -> None:
 def _json(data: bytes, name: str) -> Json:
     try:
         return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise click.UsageError(f"{name}: not JSON.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{name}: not JSON: {error}.") from None
+    except RecursionError:
+        raise click.UsageError(f"{name}: nested too deeply.") from None
 
 
 def _arguments(text: str) -> Json:

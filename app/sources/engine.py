@@ -90,15 +90,19 @@ class Reading:
             await self._resource(resource, {})
         await self._tell_batch()
 
-    async def _resource(self, resource: Resource, parents: Mapping[str, Mapping[str, Json]]) -> None:
+    async def _resource(
+        self, resource: Resource, parents: Mapping[str, Mapping[str, Json]], of: str = ""
+    ) -> None:
+        """Make a resource's requests; ``of``: for which object of its parent, for messages."""
+        where = f"{resource.resource}{of}"
         if resource.loop_on is None:
-            await self._request(resource, self._run.args, parents, resource.resource)
+            await self._request(resource, self._run.args, parents, where)
             return
         name = array_argument(resource.loop_on)
 
         async def once(numbered: tuple[int, Json]) -> None:
             position, element = numbered
-            place = f"{resource.resource}, {name}[{position}]"
+            place = f"{where}, {name}[{position}]"
             await self._request(resource, {**self._run.args, name: element}, parents, place)
 
         elements: Sequence[Json] = self._run.args[name]
@@ -243,7 +247,8 @@ class Reading:
         for child in self._children.get(resource.resource, []):
 
             async def once(record: Record, child: Resource = child) -> None:
-                await self._resource(child, {**parents, resource.resource: record.data})
+                whose = f" of {resource.resource} {record.id}"
+                await self._resource(child, {**parents, resource.resource: record.data}, whose)
 
             await self._crew.each(records, once)
 

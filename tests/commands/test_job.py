@@ -1,11 +1,11 @@
 """``rooster job``: runs a definition by itself where no worker runs, and tells what has become of it."""
 
 import asyncio
+import contextlib
 import json
 import os
 import pty
 import signal
-import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -23,6 +23,7 @@ from app.sources.integrations import INTEGRATIONS, open_sources
 from app.sources.runner import SourceRunner
 from app.sources.secrets import open_vault
 from tests.commands.conftest import Command
+from tests.forked import Forked, fork
 from tests.sources.web import Web, serving
 from tests.sources.web import json as answer
 
@@ -47,6 +48,8 @@ SETTINGS = {
     }
 }
 LECTURE = {"key": "a", "name": "Algorithms", "start": "2100-09-01T09:00:00", "end": "2100-09-01T10:45:00"}
+UNTAKEN = {"resource": "lectures", "id": "alice"}
+UNDECLARED = {"resource": "rooms", "persist": True}
 BOTH = '{"usernames": ["alice", "bob"]}'
 
 
@@ -154,11 +157,14 @@ async def test_an_account_is_named_where_there_are_several(
         ("{", BOTH, 2, "job.json: not JSON"),
         (json.dumps(JOB | {"integration_name": "telepathy"}), BOTH, 1, "integration_name"),
         (json.dumps(JOB | {"resources": [{"resource": "x", "loop_on": "nobody"}]}), BOTH, 1, "loop_on"),
-        (json.dumps(JOB | {"resources": [{"resource": "rooms"}]}), "{}", 1, "rooms would go nowhere"),
+        (json.dumps(JOB | {"resources": [UNTAKEN]}), "{}", 1, "lectures would go nowhere"),
+        (json.dumps(JOB | {"resources": [UNDECLARED]}), "{}", 1, "declare no resource rooms"),
         (json.dumps(JOB), "[", 2, "--args: not JSON"),
         (json.dumps(JOB), "@nowhere.json", 2, "nowhere.json cannot be read"),
         (json.dumps(JOB), "{}", 1, 'Error: args: "usernames" is a required property.\n'),
         ("[" * 60 + "]" * 60, BOTH, 1, "Nested"),
+        (json.dumps(JOB), '{"usernames": ' + "[" * 60 + "]" * 60 + "}", 1, "Nested"),
+        (json.dumps(JOB), "[" * 100_000, 2, "--args: nested too deeply"),
         ('{"integration_name": NaN}', BOTH, 2, "job.json: not JSON"),
     ],
 )
@@ -189,16 +195,14 @@ async def test_where_a_worker_runs_the_worker_does_it(pool: Pool, files: Path, c
 
 
 @pytest.fixture
-def start(database: str, files: Path) -> Callable[..., Awaitable[asyncio.subprocess.Process]]:
+def start(database: str, files: Path) -> Callable[..., Awaitable[Forked]]:
     """Start the job's run, and do not wait for its end."""
 
-    async def starting(**options: Any) -> asyncio.subprocess.Process:
+    async def starting(**options: Any) -> Forked:
         own = {name: value for name, value in os.environ.items() if not name.startswith("ROOSTER_")}
-        root = str(Path(__file__).parents[2])
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", "from app.commands import main; main()"),
+        return await fork(
             *("job", "run", "job.json", "--args", BOTH),
-            env=own | {"ROOSTER_DATABASE__URL": database, "PYTHONPATH": root, "TERM": "xterm"},
+            env=own | {"ROOSTER_DATABASE__URL": database, "TERM": "xterm"},
             cwd=files,
             stdout=asyncio.subprocess.PIPE,
             **options,
@@ -207,18 +211,26 @@ def start(database: str, files: Path) -> Callable[..., Awaitable[asyncio.subproc
     return starting
 
 
+def all_of(terminal: int) -> str:
+    """What is shown on a terminal until the last one who writes there has ended."""
+    shown = b""
+    # Linux says so by EIO.
+    with contextlib.suppress(OSError):
+        while more := os.read(terminal, 4096):
+            shown += more
+    return shown.decode()
+
+
 @pytest.mark.usefixtures("connected")
 async def test_on_a_terminal_a_bar_shows_how_far_it_is(start: Callable[..., Any]) -> None:
     terminal, ours = pty.openpty()
     try:
         process = await start(stderr=ours)
-        async with asyncio.timeout(60):
-            await process.communicate()
-        shown = os.read(terminal, 100_000).decode()
-    finally:
         os.close(ours)
+        shown = await asyncio.to_thread(all_of, terminal)
+    finally:
         os.close(terminal)
-    assert process.returncode == 0, shown
+    assert await process.wait() == 0, shown
     assert "Applying" in shown
     assert "2/2" in shown
 

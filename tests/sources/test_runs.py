@@ -84,6 +84,23 @@ async def test_a_child_is_read_for_each_object_of_its_parent(world: World) -> No
     assert await world.uids("bob") == ["of bob"]
 
 
+async def test_what_goes_wrong_with_a_child_is_told_with_the_object_that_it_is_of(world: World) -> None:
+    rooms = {"resource": "rooms", "depends_on": "buildings", "query": {"q": "{{resources.buildings.n}}"}}
+    looped = {"resource": "floors", "depends_on": "buildings", "loop_on": "floors"}
+    world.source.script("buildings", page(thing("B1", n=1), thing("B2")))
+    world.source.script("rooms", ReadFailed("Cut off."))
+    world.source.script("floors", ReadFailed("Cut off."))
+    schema = {"properties": {"floors": {"type": "array"}}}
+    job = await world.job({"resource": "buildings"}, rooms, looped, args_schema=schema)
+    run = await world.run(job, await world.account(), args={"floors": [7]})
+    assert sorted((error.place, error.detail) for error in run.errors) == [
+        ("floors of buildings B1, floors[0]", "Cut off."),
+        ("floors of buildings B2, floors[0]", "Cut off."),
+        ("rooms of buildings B1", "Cut off."),
+        ("rooms of buildings B2", "What it depends on has no {{resources.buildings.n}}."),
+    ]
+
+
 async def test_a_grandchild_sees_all_that_it_depends_on(world: World) -> None:
     chain: list[dict[str, Json]] = [
         {
@@ -258,7 +275,7 @@ class TestErrors:
         world.source.give("bob", ReadFailed("It answers with HTTP status 500."))
         run = await world.run(await world.job(USERS, OF_EACH, args_schema={}), await world.account())
         assert [(error.kind, error.place, error.username) for error in run.errors] == [
-            ("read", "timetable", "bob")
+            ("read", "timetable of directory/users 2", "bob")
         ]
 
     @pytest.mark.parametrize("error", [ConnectionResetError("x"), TimeoutError()])
