@@ -1,12 +1,11 @@
 """HEAD is GET without the body (RFC 9110 section 9.3.2)."""
 
 import pytest
-from httpx import AsyncClient
 from litestar import Litestar
 
 from app.tokens import Role
 from tests.api.conftest import Client
-from tests.api.test_server import serving
+from tests.api.test_server import connected, serving
 
 
 @pytest.mark.parametrize(
@@ -16,7 +15,7 @@ async def test_it_has_the_status_and_the_headers_and_nothing_else(
     app: Litestar, tokens: dict[Role, str], path: str
 ) -> None:
     headers = {"apiToken": tokens["admin"]}
-    async with serving(app) as server, AsyncClient(base_url=server.url, headers=headers) as client:
+    async with serving(app) as server, connected(server, headers) as client:
         await client.put("/api/v0/users/alice")
         got, head = await client.get(path), await client.head(path)
         assert (head.status_code, head.content) == (200, b"")

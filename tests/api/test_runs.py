@@ -17,7 +17,7 @@ from app.database.queries import query
 from app.database.types import Pool
 from app.tokens import Role
 from tests.api.conftest import Client, to_form
-from tests.api.test_server import Server, serving
+from tests.api.test_server import Server, connected, serving
 from tests.clock import SettableClock
 from tests.fakes import FakeAdapter
 
@@ -78,7 +78,7 @@ class TestLive:
     async def admin(self, server: Server, tokens: dict[Role, str]) -> AsyncIterator[AsyncClient]:
         """Over a real socket, as a stream is."""
         headers = {"apiToken": tokens["admin"]}
-        async with AsyncClient(base_url=server.url, headers=headers, timeout=60) as client:
+        async with connected(server, headers) as client:
             yield client
 
     @pytest.fixture
@@ -173,8 +173,8 @@ class TestBusy:
         async with (
             serving(app) as first_server,
             serving(other) as second_server,
-            AsyncClient(base_url=first_server.url, headers=headers, timeout=60) as first,
-            AsyncClient(base_url=second_server.url, headers=headers, timeout=60) as second,
+            connected(first_server, headers) as first,
+            connected(second_server, headers) as second,
         ):
             assert (await first.delete(f"/api/v1/runs/{await begin(first)}")).status_code == 200
             async with pool.acquire() as connection, connection.transaction():

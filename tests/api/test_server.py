@@ -29,6 +29,11 @@ class Server:
         self.task = task
 
 
+def connected(server: Server, headers: dict[str, str]) -> AsyncClient:
+    """A client that is as patient as a slow machine needs."""
+    return AsyncClient(base_url=server.url, headers=headers, timeout=60)
+
+
 @asynccontextmanager
 async def serving(app: Litestar) -> AsyncIterator[Server]:
     stop = asyncio.Event()
@@ -45,7 +50,7 @@ async def test_names_and_statuses_survive_the_wire(
     app: Litestar, tokens: dict[Role, str], ews: FakeAdapter
 ) -> None:
     headers = {"apiToken": tokens["admin"]}
-    async with serving(app) as server, AsyncClient(base_url=server.url, headers=headers) as client:
+    async with serving(app) as server, connected(server, headers) as client:
         for name in ("a%2Fb", "Zo%C3%AB", "a+b", "a%20b%25", "D%5Ca@b"):
             assert (await client.put(f"/api/v0/users/{name}")).status_code == 204
         users = (await client.get("/api/v0/users")).json()["users"]
@@ -93,7 +98,7 @@ async def test_a_request_in_flight_is_finished_before_the_end(
 
     ews.before = hold
     headers = {"apiToken": tokens["admin"]}
-    async with serving(app) as server, AsyncClient(base_url=server.url, headers=headers) as client:
+    async with serving(app) as server, connected(server, headers) as client:
         await client.put("/api/v0/users/alice")
         request = asyncio.create_task(
             client.put("/api/v0/synchronizations", data=to_form("alice", "ews", "alice@uni.example"))
@@ -109,13 +114,11 @@ async def test_whoever_waits_for_a_run_does_not_hold_up_the_end(
     app: Litestar, tokens: dict[Role, str], pool: Pool
 ) -> None:
     headers = {"apiToken": tokens["admin"]}
-    async with serving(app) as server, AsyncClient(base_url=server.url, headers=headers) as client:
+    async with serving(app) as server, connected(server, headers) as client:
         await client.put("/api/v0/users/alice")
         await client.put("/api/v0/synchronizations", data=to_form("alice", "ews", "alice@uni.example"))
         request = asyncio.create_task(
-            client.delete(
-                "/api/v0/users/alice?unlinkMode=CLEANUP", headers={"Prefer": "wait=300"}, timeout=60
-            )
+            client.delete("/api/v0/users/alice?unlinkMode=CLEANUP", headers={"Prefer": "wait=300"})
         )
         while not await pool.fetchval("SELECT EXISTS (SELECT FROM runs)"):
             pass
@@ -142,7 +145,7 @@ async def test_rooster_serve(tmp_path: Path, database: str) -> None:
         line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
         url = line.split()[-1]
         assert line.startswith("Rooster answers at http://127.0.0.1:")
-        async with AsyncClient(base_url=url) as client:
+        async with AsyncClient(base_url=url, timeout=60) as client:
             assert (await client.get("/readyz")).json() == {"status": "ok"}
             assert (await client.get("/api/v0/users")).status_code == 401
         process.send_signal(signal.SIGTERM)

@@ -388,7 +388,7 @@ async def add_synchronization(connection: Connection, like: int) -> int:
 
 async def blocked(pool: Pool) -> None:
     """Until somebody waits for a lock in this database."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not await pool.fetchval(
             "SELECT EXISTS (SELECT FROM pg_stat_activity"
             " WHERE datname = current_database() AND wait_event_type = 'Lock')"

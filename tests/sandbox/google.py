@@ -48,7 +48,7 @@ class Google:
         info = key_file(sandbox) | key
         credentials = service_account.Credentials.from_service_account_info(info, scopes=scopes)
         self._url = sandbox.url
-        self._http = httplib2.Http(ca_certs=str(sandbox.ca_file), timeout=20)
+        self._http = httplib2.Http(ca_certs=str(sandbox.ca_file), timeout=60)
         self.http = google_auth_httplib2.AuthorizedHttp(
             credentials.with_subject(subject), http=self._http, max_refresh_attempts=0
         )

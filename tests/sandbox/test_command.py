@@ -53,7 +53,7 @@ def test_it_prints_one_line_and_runs_until_sigterm(tmp_path: Path) -> None:
         assert get(ready, "/mailboxes/o365/alice%40uni.example/events") == {"events": []}
         assert "providers" in tomllib.loads(Path(ready["config"]).read_text())
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
         assert (process.returncode, out, err) == (0, "", "")
     assert not Path(ready["config"]).exists()
 
@@ -64,7 +64,7 @@ def test_with_a_state_file_the_next_one_prints_the_same_line(tmp_path: Path) -> 
         with running("--state", "state", cwd=tmp_path) as (process, ready):
             lines.append(ready)
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=30)
+            process.communicate(timeout=60)
     assert lines[0] == lines[1]
 
 

@@ -29,26 +29,30 @@ async def running(worker: Worker) -> AsyncIterator[None]:
         yield
     finally:
         stop.set()
-        await asyncio.wait_for(task, 30)
+        await asyncio.wait_for(task, 60)
 
 
 async def until_pushed(world: World, uid: str) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while uid not in world.uids(ALICE):
             await asyncio.sleep(0.02)
 
 
+@pytest.fixture
+def sleepy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that nobody wakes sleeps for longer than any test waits."""
+    monkeypatch.setattr(worker_module, "LONGEST_SLEEP", 3600.0)
+
+
+@pytest.mark.usefixtures("sleepy")
 async def test_the_bell_wakes_a_worker_that_has_nothing_to_do(world: World) -> None:
     world.clock.set(system_clock())
     await world.publish("alice", event("a"))
     await world.link("alice", ALICE)
     async with running(world.worker()):
         await until_pushed(world, "a")
-        begun = asyncio.get_running_loop().time()
         await world.publish("alice", event("a"), event("b"))
         await until_pushed(world, "b")
-        # Well before it would have looked by itself.
-        assert asyncio.get_running_loop().time() - begun < worker_module.LONGEST_SLEEP / 2
 
 
 async def test_a_worker_outlives_a_database_that_goes_away(
@@ -125,7 +129,7 @@ async def test_one_slow_mailbox_holds_up_no_other_and_one_provider_none_of_the_o
         # No more at once than there are slots for this provider.
         assert world.adapter.count("apply") <= world.config.sync.concurrency.ews
         release.set()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not all(world.pushed(f"{name}@uni.example") for name in people):
                 await asyncio.sleep(0.02)
 
@@ -145,6 +149,7 @@ async def test_the_log_names_synchronizations_runs_and_refused_events_by_their_i
     assert [entry["runs"] for entry in runs] == [[], [run]]
 
 
+@pytest.mark.usefixtures("sleepy")
 async def test_a_mailbox_that_is_asked_for_while_its_run_ends_is_not_forgotten(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,17 +174,15 @@ async def test_a_mailbox_that_is_asked_for_while_its_run_ends_is_not_forgotten(
         # The bell has rung for what was published, and the worker has looked: it is asleep, but for this.
         if asked.is_set() and not end.is_set() and worker._running and not worker._bell.is_set():
             end.set()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while worker._running:
                     await asyncio.sleep(0.02)
         return due_at
 
     monkeypatch.setattr(Run, "_complete", last_step)
     monkeypatch.setattr(worker, "_pool", Wrapped(world.pool, fetchval=next_due))
-    begun = asyncio.get_running_loop().time()
     async with running(worker):
         await until_pushed(world, "b")
-        assert asyncio.get_running_loop().time() - begun < worker_module.LONGEST_SLEEP / 2
 
 
 class Wrapped:
