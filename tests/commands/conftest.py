@@ -1,8 +1,7 @@
 """The commands that start work: on the test's database, with workers of the test where there are any."""
 
-import asyncio
 import os
-import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from app.database.types import Pool
 from tests.clock import SettableClock
 from tests.fakes import FakeAdapter
+from tests.forked import fork
 from tests.sync.world import World
 
 
@@ -44,21 +44,10 @@ def command(database: str, tmp_path: Path) -> Command:
         "ROOSTER_PROVIDERS__EWS__SERVICE_ENDPOINT": "https://mail.uni.example/EWS/Exchange.asmx",
         "ROOSTER_PROVIDERS__EWS__USERNAME": "svc",
         "ROOSTER_PROVIDERS__EWS__PASSWORD": "hunter2",
-        "PYTHONPATH": str(Path(__file__).parents[2]),
     }
 
     async def run(*arguments: str, input: str = "") -> Ended:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            "from app.commands import main; main()",
-            *arguments,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=environment,
-            cwd=tmp_path,
-        )
+        process = await fork(*arguments, cwd=tmp_path, env=environment, stdin=PIPE, stdout=PIPE, stderr=PIPE)
         out, err = await process.communicate(input.encode())
         assert process.returncode is not None
         return Ended(process.returncode, out.decode(), err.decode())

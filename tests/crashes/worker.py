@@ -2,10 +2,8 @@
 
 import asyncio
 import gc
-import multiprocessing
 import os
 import signal
-import sys
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from multiprocessing.context import ForkServerProcess
@@ -16,10 +14,6 @@ from typing import Any
 import asyncpg
 import msgspec
 
-# What a child would otherwise import each time, at a second or two.
-import providers.ews
-import providers.googlecalendar
-import providers.o365  # noqa: F401
 from app.adapters import open_adapters
 from app.clock import system_clock
 from app.config import Config, Providers, SyncSettings, load_config
@@ -28,6 +22,7 @@ from app.log import configure_logging
 from app.sync.worker import Worker
 from tests.crashes.probes import SteppedAdapter, query_names, step_requests, stepped_connection
 from tests.crashes.steps import Sentence, Steps
+from tests.forked import fork_server
 from tests.introspection import Types, know
 from tests.keys import trust_private_keys
 
@@ -75,16 +70,11 @@ def configuration(file: Path, type: str, lease_seconds: int = 60) -> Config:
 
 # Once, for all children.
 query_names()
-trust_private_keys()
 
 
 def start_worker(job: Job) -> ForkServerProcess:
     """Start a worker; its exit code is 0 once it has nothing to do."""
-    context = multiprocessing.get_context("forkserver")
-    # The module that was started is imported by each process: pytest's takes its time.
-    main = [name for name in ("pytest",) if name in sys.modules]
-    context.set_forkserver_preload(["tests.crashes.worker", *main])
-    process: ForkServerProcess = context.Process(
+    process: ForkServerProcess = fork_server().Process(
         target=_main, args=(msgspec.structs.asdict(job),), daemon=True
     )
     process.start()
@@ -97,6 +87,7 @@ def _main(job: dict[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     configure_logging("json", "warning")
     gc.disable()
+    trust_private_keys()
     asyncio.run(_work(Job(**job)))
 
 
