@@ -7,14 +7,17 @@ import os
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import aiohttp
 from yarl import URL
+
+from tests.forked import Forked, fork
 
 __all__ = ["COMMAND", "Installation", "installation"]
 
@@ -23,13 +26,16 @@ TYPES = ("ews", "o365", "googlecalendar")
 PATIENCE = 60.0
 """Seconds within which things are expected to happen on a slow machine."""
 
+Process = asyncio.subprocess.Process | Forked
+
 
 class Installation:
     """One configuration, and the processes that were started with it."""
 
-    def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
+    def __init__(self, folder: Path, stack: AsyncExitStack, forked: bool) -> None:
         self.folder = folder
         self._stack = stack
+        self._forked = forked
         self.url = ""
         self.control = ""
         self.token = ""
@@ -51,24 +57,25 @@ class Installation:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("ROOSTER_")}
         return kept | {"PYTHONPATH": str(Path(__file__).parents[2])}
 
-    async def start(
-        self, *arguments: str, environ: Mapping[str, str] | None = None
-    ) -> asyncio.subprocess.Process:
+    async def start(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Process:
         """A command in the background; it is killed at the end if it still runs."""
         log = await asyncio.to_thread(self.folder.joinpath(f"{arguments[0]}.log").open, "ab")
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND,
-            *arguments,
-            cwd=self.folder,
-            env=self.environ | dict(environ or {}),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=log,
-        )
+        process = await self._launch(arguments, environ, stderr=log)
         log.close()
         self._stack.push_async_callback(self.kill, process)
         return process
 
-    async def line(self, process: asyncio.subprocess.Process) -> str:
+    async def _launch(
+        self, arguments: Sequence[str], environ: Mapping[str, str] | None, stderr: int | BinaryIO
+    ) -> Process:
+        env = self.environ | dict(environ or {})
+        if self._forked:
+            return await fork(*arguments, cwd=self.folder, env=env, stdout=PIPE, stderr=stderr)
+        return await asyncio.create_subprocess_exec(
+            *COMMAND, *arguments, cwd=self.folder, env=env, stdout=PIPE, stderr=stderr
+        )
+
+    async def line(self, process: Process) -> str:
         """The next line of what the command prints."""
         assert process.stdout is not None
         line = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
@@ -77,7 +84,7 @@ class Installation:
         return line.decode()
 
     @staticmethod
-    async def kill(process: asyncio.subprocess.Process) -> None:
+    async def kill(process: Process) -> None:
         """As a power cut would end it."""
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -85,26 +92,19 @@ class Installation:
         await process.wait()
 
     @staticmethod
-    async def terminate(process: asyncio.subprocess.Process) -> int:
+    async def terminate(process: Process) -> int:
         """As an administrator would end it; gives the exit status."""
         process.send_signal(signal.SIGTERM)
         return await asyncio.wait_for(process.wait(), PATIENCE)
 
     async def run(self, *arguments: str, environ: Mapping[str, str] | None = None) -> tuple[int, str, str]:
         """A command to its end: exit status, standard output, standard error."""
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND,
-            *arguments,
-            cwd=self.folder,
-            env=self.environ | dict(environ or {}),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        process = await self._launch(arguments, environ, stderr=PIPE)
         out, err = await process.communicate()
         assert process.returncode is not None
         return process.returncode, out.decode(), err.decode()
 
-    async def serve(self, *options: str) -> asyncio.subprocess.Process:
+    async def serve(self, *options: str) -> Process:
         """``rooster serve`` on a free port, ready, with a token for an administrator."""
         process = await self.start("serve", "--port", "0", *options)
         self.url = (await self.line(process)).split()[-1]
@@ -154,26 +154,55 @@ class Installation:
 
     async def requests(self, type: str) -> dict[str, int]:
         """The requests that a provider has got so far, those for tokens aside."""
+        by_operation = (await self._stats())["requests"].get(type, {})
+        return {name: count for name, count in by_operation.items() if "token" not in name.lower()}
+
+    async def created(self) -> int:
+        """How many events the providers have created so far. To ask for it costs the sandbox nothing."""
+        operations = (await self._stats())["operations"]
+        return sum(by_name.get("create", 0) for by_name in operations.values())
+
+    async def _stats(self) -> dict[str, dict[str, dict[str, int]]]:
         async with self.http.get(f"{self.control}/stats") as response:
-            by_operation: dict[str, int] = (await response.json())["requests"].get(type, {})
-            return {name: count for name, count in by_operation.items() if "token" not in name.lower()}
+            stats: dict[str, dict[str, dict[str, int]]] = await response.json()
+            return stats
 
     async def until(self, what: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-        """Look until it is so."""
-        async with asyncio.timeout(seconds):
+        """Look until it is so; less often after a while, not to hold up what is waited for."""
+        begun = asyncio.get_running_loop().time()
+        async with asyncio.timeout_at(begun + seconds):
             while not (found := await what()):
-                await asyncio.sleep(0.05)
+                waited = asyncio.get_running_loop().time() - begun
+                await asyncio.sleep(min(max(0.05, waited / 10), 0.5))
             return found
 
-    async def until_synced(self, id: int, since: int | None = None) -> None:
-        """Until a synchronization is up to date."""
+    async def until_synced(self, id: int, since: int = 0) -> int:
+        """Until a synchronization is up to date, by a sync after ``since``; gives that sync's time.
 
-        async def synced() -> bool:
+        Both are in epoch milliseconds.
+        """
+
+        async def synced() -> int:
             facts = await self.api("GET", f"/v1/synchronizations/{id}")
-            fresh = since is None or (facts["lastResync"] or 0) > since
-            return facts["status"] == "OK" and facts["backlog"] == 0 and fresh
+            last: int = facts["lastResync"] or 0
+            return last if facts["status"] == "OK" and facts["backlog"] == 0 and last > since else 0
 
-        await self.until(synced)
+        at: int = await self.until(synced)
+        return at
+
+    async def refresh(self, id: int) -> dict[str, Any]:
+        """Read what is in a synchronization's calendar; gives the run, when it is done."""
+        asked = await self.api("POST", f"/v1/synchronizations/{id}/refresh", json={})
+        # 0: it was done within the call; its run is that of its kind that was begun last.
+        runs = (await self.api("GET", "/v1/runs"))["runs"]
+        number = asked or max(run["id"] for run in runs if run["kind"] == "refresh")
+
+        async def done() -> Any:
+            run = await self.api("GET", f"/v1/runs/{number}")
+            return run if run["state"] == "done" else None
+
+        run: dict[str, Any] = await self.until(done)
+        return run
 
     async def ledger(self, id: int) -> list[dict[str, Any]]:
         """The whole ledger of a synchronization, page by page."""
@@ -188,9 +217,13 @@ class Installation:
 
 
 @asynccontextmanager
-async def installation(folder: Path) -> AsyncIterator[Installation]:
-    """A fresh installation whose processes all end with the test."""
+async def installation(folder: Path, *, forked: bool = True) -> AsyncIterator[Installation]:
+    """A fresh installation whose processes all end with it.
+
+    ``forked``: its commands do not import the product anew, see ``tests.forked``; otherwise they are started
+    as by a shell.
+    """
     async with AsyncExitStack() as stack:
-        made = Installation(folder, stack)
+        made = Installation(folder, stack, forked)
         await made.open()
         yield made

@@ -1,13 +1,12 @@
 """The main job through the real commands, a real database, and the sandbox over TLS."""
 
-import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.end_to_end.installation import TYPES, Installation
+from tests.end_to_end.installation import TYPES, Installation, Process
 
 TODAY = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 
@@ -37,76 +36,73 @@ def ours(held: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return by_uid
 
 
+@pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("type", TYPES)
 async def test_one_changed_event_of_300_costs_one_request_and_a_resync_none(
-    rooster: Installation, type: str
+    serving: Installation, type: str
 ) -> None:
-    await rooster.serve()
+    username, address = f"changing-{type}", f"changing-{type}@uni.example"
     events = timetable(300)
-    id = await rooster.person("alice", type, events)
-    await rooster.until_synced(id)
-    before = ours(await rooster.held(type, "alice@uni.example"))
+    id = await serving.person(username, type, events)
+    synced_at = await serving.until_synced(id)
+    before = ours(await serving.held(type, address))
     assert len(before) == 300
-    asked = await rooster.requests(type)
+    asked = await serving.requests(type)
 
     events[200]["location"] = "Room 2"
-    counts = await rooster.api("PUT", "/v1/users/alice/timetable", json={"events": events})
+    counts = await serving.api("PUT", f"/v1/users/{username}/timetable", json={"events": events})
     assert (counts["updated"], counts["unchanged"]) == (1, 299)
-
-    async def moved() -> bool:
-        held = ours(await rooster.held(type, "alice@uni.example"))
-        return bool(held["event-200"]["location"] == "Room 2")
-
-    await rooster.until(moved)
-    await rooster.until_synced(id)
-    after = ours(await rooster.held(type, "alice@uni.example"))
+    synced_at = await serving.until_synced(id, since=synced_at)
+    after = ours(await serving.held(type, address))
+    assert after["event-200"]["location"] == "Room 2"
     assert [uid for uid in after if after[uid] != before[uid]] == ["event-200"]
-    spent = sum((await rooster.requests(type)).values()) - sum(asked.values())
+    spent = sum((await serving.requests(type)).values()) - sum(asked.values())
     assert spent == 1
 
     # A resync of what has not changed.
-    facts = await rooster.api("GET", f"/v1/synchronizations/{id}")
-    asked = await rooster.requests(type)
-    await rooster.api("POST", "/v1/synchronizations/sync", 202, json={"synchronizations": [id]})
-    await rooster.until_synced(id, since=facts["lastResync"])
-    assert await rooster.requests(type) == asked
+    asked = await serving.requests(type)
+    await serving.api("POST", "/v1/synchronizations/sync", 202, json={"synchronizations": [id]})
+    await serving.until_synced(id, since=synced_at)
+    assert await serving.requests(type) == asked
 
 
+@pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("type", TYPES)
 async def test_unlinking_takes_out_what_the_preview_says_and_nothing_else(
-    rooster: Installation, type: str
+    serving: Installation, type: str
 ) -> None:
-    await rooster.serve()
     future = sum(datetime.fromisoformat(e["start"]) > TODAY + timedelta(hours=1) for e in timetable(20))
     expected = {"UNLINK_ONLY": 0, "DELETE_FUTURE_EVENTS": future, "DELETE_ALL_EVENTS": 20, "CLEANUP": 20}
     for mode, count in expected.items():
-        username = mode.lower()
+        username = f"{mode.lower()}-{type}"
         address = f"{username}@uni.example"
-        id = await rooster.person(username, type, timetable(20))
-        await rooster.until_synced(id)
-        some = next(iter(ours(await rooster.held(type, address)).values()))
+        id = await serving.person(username, type, timetable(20))
+        await serving.until_synced(id)
+        some = next(iter(ours(await serving.held(type, address)).values()))
         mailbox = f"/mailboxes/{type}/{address}/events"
-        await rooster.post_control(mailbox, {"copyOf": some["id"]})
-        await rooster.post_control(
+        await serving.post_control(mailbox, {"copyOf": some["id"]})
+        await serving.post_control(
             mailbox, {"title": "Dentist", "start": "2030-01-07T09:00:00Z", "end": "2030-01-07T10:00:00Z"}
         )
-        before = {event["id"]: event for event in await rooster.held(type, address)}
-        preview = await rooster.api("GET", f"/v1/synchronizations/unlink-preview?unlinkMode={mode}&id={id}")
+        before = {event["id"]: event for event in await serving.held(type, address)}
+        preview = await serving.api("GET", f"/v1/synchronizations/unlink-preview?unlinkMode={mode}&id={id}")
 
-        await rooster.api(
+        await serving.api(
             "DELETE",
             f"/v0/synchronizations/{id}?unlinkMode={mode}",
             204,
             headers={"Prefer": "wait=60"},
         )
 
-        after = {event["id"]: event for event in await rooster.held(type, address)}
+        after = {event["id"]: event for event in await serving.held(type, address)}
         removed = set(before) - set(after)
         assert removed == {event["remoteId"] for event in preview["remove"]}
         assert after == {key: event for key, event in before.items() if key not in removed}
         assert len(removed) == count
-        assert (await rooster.api("GET", "/v0/synchronizations"))["synchronizations"] == []
-        await rooster.api("GET", f"/v1/synchronizations/{id}", 404)
+        assert (await serving.api("GET", f"/v0/users/{username}/synchronizations"))["synchronizations"] == []
+        listed = (await serving.api("GET", "/v0/synchronizations"))["synchronizations"]
+        assert id not in {synchronization["id"] for synchronization in listed}
+        await serving.api("GET", f"/v1/synchronizations/{id}", 404)
 
 
 @pytest.mark.timeout(300)
@@ -120,12 +116,9 @@ async def test_killed_workers_lose_nothing_and_do_nothing_twice(rooster: Install
         )
 
         async def working(round: int = round) -> bool:
-            done = 0
-            for type in TYPES:
-                done += len(await rooster.held(type, f"person-{type}@uni.example"))
-            return done > 100 * (round + 1)
+            return await rooster.created() > 100 * (round + 1)
 
-        async def either(worker: asyncio.subprocess.Process = worker) -> bool:
+        async def either(worker: Process = worker) -> bool:
             return worker.returncode is not None or await working()
 
         await rooster.until(either)
@@ -147,7 +140,7 @@ async def test_sigterm_in_the_middle_of_a_push_leaves_everything_resumable(roost
     id = await rooster.person("alice", "o365", events)
 
     async def begun() -> bool:
-        return len(await rooster.held("o365", "alice@uni.example")) > 0
+        return await rooster.created() > 0
 
     await rooster.until(begun)
     assert await rooster.terminate(server) == 0

@@ -1,6 +1,5 @@
 """Each built-in preference at each provider: from the PUT to what is then in the mailbox, and back."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -9,23 +8,15 @@ from urllib.parse import quote
 import pytest
 import pytest_asyncio
 
-from tests.end_to_end.installation import TYPES, Installation, installation
+from tests.end_to_end.installation import TYPES, Installation
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TODAY = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 NUMBERS = count(1)
 
 Held = dict[str, dict[str, Any]]
 """Our events in a mailbox, by their uids."""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def rooster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
-    """One installation for all tests of this file; each has a person of its own."""
-    async with installation(tmp_path_factory.mktemp("rooster")) as made:
-        await made.serve()
-        yield made
 
 
 @pytest.fixture(params=TYPES)
@@ -98,9 +89,9 @@ class Person:
         await self.rooster.until(settled)
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def person(rooster: Installation, type: str) -> Person:
-    made = Person(rooster, type)
+@pytest_asyncio.fixture(loop_scope="session")
+async def person(serving: Installation, type: str) -> Person:
+    made = Person(serving, type)
     await made.link()
     return made
 
@@ -177,41 +168,41 @@ async def test_which_events_there_are(
     assert set(await person.held()) == {"past", "near", "far"}
 
 
-async def test_a_rule_that_would_take_out_most_events_waits_for_an_approval(rooster: Installation) -> None:
+async def test_a_rule_that_would_take_out_most_events_waits_for_an_approval(serving: Installation) -> None:
     """Whatever the provider: its calendar stays as it is until then."""
-    person = Person(rooster, "ews")
+    person = Person(serving, "ews")
     path = f"/v1/preferences/user/{person.name}/selection/excludeCategories"
     exams = [lesson(f"exam{n}", n, "Exam") for n in range(1, 31)]
-    person.id = await rooster.person(person.name, person.type, [*exams, lesson("lecture", 5, "Lecture")])
+    person.id = await serving.person(person.name, person.type, [*exams, lesson("lecture", 5, "Lecture")])
     await person.settled()
     facts = f"/v1/synchronizations/{person.id}"
 
     async def held() -> bool:
-        return bool((await rooster.api("GET", facts))["status"] == "HELD")
+        return bool((await serving.api("GET", facts))["status"] == "HELD")
 
-    await rooster.api("PUT", path, 201, json={"value": ["exam"]})
-    await rooster.until(held)
-    error = (await rooster.api("GET", facts))["lastError"]
+    await serving.api("PUT", path, 201, json={"value": ["exam"]})
+    await serving.until(held)
+    error = (await serving.api("GET", facts))["lastError"]
     assert error.startswith("The preferences would remove 30 of 31 future events.")
-    exam = await rooster.api("GET", f"{facts}/events/exam1")
+    exam = await serving.api("GET", f"{facts}/events/exam1")
     assert (exam["status"], exam["waiting"]["code"]) == ("removing", "held")
     assert (exam["leftOutBy"], exam["leftOutLevel"]) == ("selection.excludeCategories", "user")
     assert len(await person.held()) == 31
-    await rooster.api("POST", f"{facts}/approve", 204)
+    await serving.api("POST", f"{facts}/approve", 204)
     await person.settled()
     assert set(await person.held()) == {"lecture"}
     # To put them back removes nothing; to take them out once more needs another approval.
     await person.prefer_no_more("selection.excludeCategories")
     assert len(await person.held()) == 31
-    await rooster.api("PUT", path, 201, json={"value": ["exam"]})
-    await rooster.until(held)
+    await serving.api("PUT", path, 201, json={"value": ["exam"]})
+    await serving.until(held)
 
 
-async def test_how_far_back(rooster: Installation, type: str) -> None:
+async def test_how_far_back(serving: Installation, type: str) -> None:
     """For those who are new: what is there already stays."""
-    person = Person(rooster, type)
-    await rooster.api("PUT", f"/v0/users/{person.name}", 204)
-    await rooster.api("PUT", f"/v1/preferences/user/{person.name}/selection/daysBack", 201, json={"value": 7})
+    person = Person(serving, type)
+    await serving.api("PUT", f"/v0/users/{person.name}", 204)
+    await serving.api("PUT", f"/v1/preferences/user/{person.name}/selection/daysBack", 201, json={"value": 7})
     await person.link()
     assert set(await person.held()) == {"near", "far"}
     await person.prefer_no_more("selection.daysBack")
@@ -245,11 +236,7 @@ async def test_what_becomes_of_what_people_change(person: Person, people: str, t
     await person.prefer("sync.people", people)
     near = (await person.held())["near"]["id"]
     await person.rooster.person_does("PATCH", person.type, person.address, near, {"title": "Mine"})
-
-    async def refreshed() -> bool:
-        return bool(await person.rooster.api("POST", f"/v1/synchronizations/{person.id}/refresh") == 0)
-
-    await person.rooster.until(refreshed)
+    await person.rooster.refresh(person.id)
     await person.settled()
     assert (await person.held())["near"]["title"] == title
 
