@@ -7,7 +7,7 @@ from app.api.dependencies import InjectedClock, InjectedConfig, InjectedIntegrat
 from app.api.openapi import problems
 from app.api.paging import Cursor, Limit
 from app.api.select import Select, Selection
-from app.api.source_bodies import AnyRequest, Id, body_operation, patch_operation, read_body
+from app.api.source_bodies import AnyRequest, Id, OfAccount, OfJob, body_operation, patch_operation, read_body
 from app.sources import triggers
 from app.sources.triggers import CronTrigger, CronTriggerPage, TriggerForm
 
@@ -54,10 +54,16 @@ async def create_cron_trigger(
     responses=problems(),
 )
 async def list_cron_triggers(
-    pool: InjectedPool, limit: Limit = 100, cursor: Cursor = None, select: Select = None
+    pool: InjectedPool,
+    sync_job_id: OfJob = None,
+    integrated_account_id: OfAccount = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    select: Select = None,
 ) -> Response[CronTriggerPage]:
     selection = Selection(CronTriggerPage, select, "sync_job_cron_triggers")
-    return selection.of(await triggers.page(pool, limit, cursor))
+    found = await triggers.page(pool, limit, cursor, job=sync_job_id, account=integrated_account_id)
+    return selection.of(found)
 
 
 @get(

@@ -15,7 +15,16 @@ from app.errors import BadRequest
 from app.sources.contract import Json
 from app.sources.reading import check_depth
 
-__all__ = ["AnyRequest", "Environment", "Id", "body_operation", "patch_operation", "read_body"]
+__all__ = [
+    "AnyRequest",
+    "Environment",
+    "Id",
+    "OfAccount",
+    "OfJob",
+    "body_operation",
+    "patch_operation",
+    "read_body",
+]
 
 AnyRequest: TypeAlias = Request[Any, Any, Any]
 
@@ -25,6 +34,10 @@ Environment: TypeAlias = Annotated[
     str | None,
     QueryParameter(description="Those with this `environment_id` only.", max_length=200, pattern=PRINTABLE),
 ]
+
+OfJob: TypeAlias = Annotated[UUID | None, QueryParameter(description="Of this job only.")]
+
+OfAccount: TypeAlias = Annotated[UUID | None, QueryParameter(description="Of this account only.")]
 
 MERGE_PATCH = "application/merge-patch+json"
 

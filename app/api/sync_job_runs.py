@@ -1,17 +1,13 @@
 """``/api/v1/sync-job-run``: sync jobs carried out once."""
 
-from typing import Annotated
-from uuid import UUID
-
 from litestar import Response, delete, get, post
-from litestar.params import QueryParameter
 
 from app.api.auth import admin_only, staff_only
 from app.api.dependencies import InjectedClock, InjectedConfig, InjectedIntegrations, InjectedPool
 from app.api.openapi import problems
 from app.api.paging import Cursor, Limit
 from app.api.select import Select, Selection
-from app.api.source_bodies import AnyRequest, Id, body_operation, read_body
+from app.api.source_bodies import AnyRequest, Id, OfAccount, OfJob, body_operation, read_body
 from app.sources import runs
 from app.sources.runs import JobRun, JobRunPage, RunForm
 
@@ -59,8 +55,8 @@ async def create_sync_job_run(
 )
 async def list_sync_job_runs(
     pool: InjectedPool,
-    sync_job_id: Annotated[UUID | None, QueryParameter(description="Of this job only.")] = None,
-    integrated_account_id: Annotated[UUID | None, QueryParameter(description="Of this account only.")] = None,
+    sync_job_id: OfJob = None,
+    integrated_account_id: OfAccount = None,
     limit: Limit = 100,
     cursor: Cursor = None,
     select: Select = None,

@@ -160,9 +160,16 @@ async def find(pool: Pool, id: UUID) -> CronTrigger:
     return _trigger(row)
 
 
-async def page(pool: Pool, limit: int, cursor: str | None) -> CronTriggerPage:
-    """A page of triggers. Raises BadRequest for a cursor that is no page's ``next``."""
-    rows = await pool.fetch(query("cron_triggers.page"), parse_cursor(cursor), limit + 1)
+async def page(
+    pool: Pool,
+    limit: int,
+    cursor: str | None,
+    *,
+    job: UUID | None = None,
+    account: UUID | None = None,
+) -> CronTriggerPage:
+    """A page of triggers, of one job or account if named. Raises BadRequest for a cursor that is none."""
+    rows = await pool.fetch(query("cron_triggers.page"), parse_cursor(cursor), limit + 1, job, account)
     return CronTriggerPage(
         sync_job_cron_triggers=[_trigger(row) for row in rows[:limit]],
         next=next_cursor(rows, limit, "number"),

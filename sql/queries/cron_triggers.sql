@@ -8,8 +8,11 @@ VALUES ($1, $2, $3, $4, $5, $6::json, $7, $8, $9, $10, $11, $11)
 RETURNING *;
 
 -- name: page
--- The $2 cron triggers after the number $1.
-SELECT * FROM sync_job_cron_triggers WHERE number > $1 ORDER BY number LIMIT $2;
+-- The $2 cron triggers after the number $1, of job $3 and account $4 (null: all).
+SELECT * FROM sync_job_cron_triggers
+WHERE number > $1 AND ($3::uuid IS NULL OR sync_job_id = $3) AND ($4::uuid IS NULL OR integrated_account_id = $4)
+ORDER BY number
+LIMIT $2;
 
 -- name: find
 -- One cron trigger.

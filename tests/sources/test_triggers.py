@@ -89,6 +89,21 @@ async def test_what_is_wrong_is_refused_by_its_place(
     assert answer.json()["problems"][0]["field"] == field
 
 
+async def test_a_list_can_be_of_one_job_or_account(client: Client, ids: dict[str, str], world: World) -> None:
+    other_job = ids | {"sync_job_id": str(await world.job())}
+    other_account = ids | {"integrated_account_id": str(await world.account())}
+    first, second, third = [await create(client, each) for each in (ids, other_job, other_account)]
+
+    async def listed(**params: str) -> list[str]:
+        found = (await client.get(PATH, params=params)).json()["sync_job_cron_triggers"]
+        return [trigger["id"] for trigger in found]
+
+    assert await listed() == [first["id"], second["id"], third["id"]]
+    assert await listed(sync_job_id=ids["sync_job_id"]) == [first["id"], third["id"]]
+    assert await listed(integrated_account_id=ids["integrated_account_id"]) == [first["id"], second["id"]]
+    assert await listed(sync_job_id=str(uuid4())) == []
+
+
 class TestPatch:
     async def test_reckons_the_next_run_anew(self, client: Client, ids: dict[str, str]) -> None:
         made = await create(client, ids)
