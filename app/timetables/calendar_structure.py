@@ -15,7 +15,7 @@ from app.errors import Invalid
 from app.timetables.event import Problems
 from app.timetables.recurrence import Budget, RuleRefused, check_rule
 
-__all__ = ["check_structure", "not_a_calendar"]
+__all__ = ["check_structure", "decoded", "not_a_calendar"]
 
 VEVENTS_PER_EVENT = 4
 """So many times ``max_events`` VEVENTs may be in a calendar: those outside the window do not count."""
@@ -25,8 +25,9 @@ MAX_OBSERVANCES = 300
 MAX_DEPTH = 4
 """VCALENDAR, VTIMEZONE, STANDARD; VCALENDAR, VEVENT, VALARM."""
 
-FOLD = re.compile(r"(?:\r?\n)+[ \t]")
-"""Where a line goes on, as the library sees it."""
+FOLD = re.compile(rb"(?:(?<!\n)\r\n|(?<![\r\n])\n)(?:\r?\n)*[ \t]")
+"""Where a line goes on; blank lines before that are passed over, as the library does. It is looked for from
+the first of several line breaks only: from each of them would take time by the square of their number."""
 
 
 def not_a_calendar(why: str) -> Invalid:
@@ -34,16 +35,29 @@ def not_a_calendar(why: str) -> Invalid:
     return Invalid("invalid_calendar", f"Not a complete iCalendar object (RFC 5545): {why}.")
 
 
+def decoded(data: bytes) -> str:
+    """The text, with long lines whole again: simple programs fold them in the middle of a character.
+
+    "Implementations need to unfold lines in such a way to properly restore the original sequence", octet
+    by octet (RFC 5545 section 3.1). Raises Invalid (code ``invalid_calendar``) for what is not UTF-8.
+    """
+    try:
+        return FOLD.sub(b"", data).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise not_a_calendar("it is not UTF-8") from None
+
+
 def check_structure(
     text: str, limits: TimetableSettings, window_end: date, budget: Budget, problems: Problems
 ) -> None:
     """Whether components begin and end as they should, and whether there are not too many of them.
 
+    ``text`` is unfolded: a line of it is a content line.
     Notes problems with rules of time zones; raises Invalid for all else.
     """
     open_components: list[str] = []
     counts: defaultdict[str, int] = defaultdict(int)
-    for line in FOLD.sub("", text).split("\n"):
+    for line in text.split("\n"):
         name, _, value = line.strip().upper().partition(":")
         keyword, semicolon, _ = name.partition(";")
         if keyword in ("BEGIN", "END") and semicolon:

@@ -23,7 +23,7 @@ from icalendar.timezone import tzp
 
 from app.config import TimetableSettings
 from app.errors import Invalid, Problem
-from app.timetables.calendar_structure import check_structure, not_a_calendar
+from app.timetables.calendar_structure import check_structure, decoded, not_a_calendar
 from app.timetables.event import Problems, check_events, event_name
 from app.timetables.occurrences import is_series, occurrences, recurrence_name
 from app.timetables.recurrence import Budget, RuleRefused, check_rule
@@ -110,7 +110,7 @@ class _Reading:
 
     def read(self, data: bytes) -> list[Event]:
         """The events of the series with which nothing is wrong; ``problems`` has what is with the others."""
-        text = _decode(data)
+        text = decoded(data)
         check_structure(text, self.limits, self.window[1], self.budget, self.problems)
         self.problems.raise_any()
         calendars = _parse(text)
@@ -302,13 +302,6 @@ class _Reading:
             return
         for name, component in occurrences(group, self.window):
             yield to_event(component, f"{uid}/{name}", self.zone, self.names)
-
-
-def _decode(data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise not_a_calendar("it is not UTF-8") from None
 
 
 def _parse(text: str) -> list[Vevent]:

@@ -64,6 +64,28 @@ def refused_code(data: bytes) -> str:
     return caught.value.code
 
 
+@pytest.mark.parametrize("fold", [b"\r\n ", b"\n\t"])
+def test_lines_may_be_folded_in_the_middle_of_a_character(fold: bytes) -> None:
+    """As programs do that count octets: unfolding comes before decoding (RFC 5545 section 3.1)."""
+    title = "Théorie des ensembles 📐"
+    encoded = title.encode()
+    whole = calendar(vevent(f"SUMMARY:{title}"))
+    for cut in range(1, len(encoded)):
+        folded = whole.replace(encoded, encoded[:cut] + fold + encoded[cut:])
+        (event,) = reader.timetable(folded, NOW)
+        assert event.title == title
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("line", [b"\n", b"\r\n"])
+def test_blank_lines_are_passed_over_in_no_time(line: bytes) -> None:
+    """300,000 of them: hours, where each would be looked at from each of those before it."""
+    event = vevent("SUMMARY:x", f"DESCRIPTION:folded{'BREAK' * 3} here")
+    data = calendar(event).replace(b"VERSION", line * 300_000 + b"VERSION")
+    (event_read,) = reader.timetable(data.replace(b"BREAK", line), NOW)
+    assert event_read.description == "foldedhere"
+
+
 class TestOneEvent:
     def test_everything_is_taken_over(self) -> None:
         assert read_one(
