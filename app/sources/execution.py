@@ -60,6 +60,8 @@ class Execution:
         self._clock = clock
         self._cancelled = cancelled
         self._staging = Staging(pool, run)
+        self.ending = False
+        """What has come of it is being written, or was: that nobody has the run any more is our own doing."""
 
     async def __call__(self) -> str:
         """How it has ended: done, failed, cancelled, or lost (to be taken up again by whoever comes).
@@ -188,6 +190,7 @@ class Execution:
     async def _end(self, state: str, detail: str | None = None, *, clean: bool = False) -> str:
         if detail is not None and state == "failed":
             log.warning("sync_job_run_failed", run=str(self._run.id))
+        self.ending = True
         await self._staging.finish(state, self._clock(), detail, clean=clean)
         return state
 

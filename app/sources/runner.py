@@ -52,6 +52,7 @@ class _Running:
         self.lost = False
         """It is not ours any more."""
         self.task: asyncio.Task[None] | None = None
+        self.execution: Execution | None = None
 
 
 class SourceRunner:
@@ -194,19 +195,20 @@ class SourceRunner:
             if running is None or running.task is None or running.cancelled or running.lost:
                 continue
             running.cancelled = kept.get(id, False)
-            running.lost = id not in kept
+            ending = running.execution is not None and running.execution.ending
+            running.lost = id not in kept and not ending
             if running.cancelled or running.lost:
                 running.task.cancel()
 
     async def _carry_out(self, running: _Running) -> None:
         run = running.run
         log.info("sync_job_run_started", run=str(run.id), job=str(run.sync_job_id), attempt=run.attempts)
-        execution = Execution(
+        running.execution = Execution(
             self._pool, run, self._sources, self._config, self._clock, lambda: running.cancelled
         )
         state = "given_back"
         try:
-            state = await execution()
+            state = await running.execution()
             log.info("sync_job_run_ended", run=str(run.id), state=state)
         finally:
             SYNC_JOB_RUNS.labels("lost" if running.lost else state).inc()

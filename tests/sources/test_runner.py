@@ -17,6 +17,7 @@ from app.sources.contract import Page, RecordError
 from app.sources.runner import SourceRunner
 from app.sources.runs import JobRun
 from app.sources.staging import Recalled, RunLost, Staging, claimed_run
+from app.sync.metrics import SYNC_JOB_RUNS
 from tests.sources.world import World, lecture, page, thing
 
 PATIENCE = 60
@@ -361,6 +362,28 @@ async def test_one_that_cannot_be_read_fails_and_those_claimed_with_it_go_on(wor
     assert ended.detail.startswith("What is stored of this run cannot be read")
     assert [log["run"] for log in logs if log["event"] == "sync_job_run_unreadable"] == [str(broken.id)]
     assert [(await find(world, run)).state for run in (other, third)] == ["done", "done"]
+
+
+async def test_one_that_has_just_ended_is_not_lost(
+    world: World, job: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its end rings the bell, and the worker looks before the run itself has heard that it is written."""
+    runner, finish = world.runner(), Staging.finish
+
+    async def finish_and_look(staging: Staging, *args: Any, **options: Any) -> None:
+        await finish(staging, *args, **options)
+        await runner._keep()
+        await asyncio.sleep(0)  # where it would be cancelled
+
+    monkeypatch.setattr(Staging, "finish", finish_and_look)
+    before = {ending: SYNC_JOB_RUNS.labels(ending)._value.get() for ending in ("done", "lost")}
+    run = await begin(world, job)
+    with capture_logs() as logs:
+        await runner.run_until_idle()
+    assert (await find(world, run)).state == "done"
+    assert [log["state"] for log in logs if log["event"] == "sync_job_run_ended"] == ["done"]
+    assert SYNC_JOB_RUNS.labels("done")._value.get() == before["done"] + 1
+    assert SYNC_JOB_RUNS.labels("lost")._value.get() == before["lost"]
 
 
 async def test_a_trigger_that_waits_fires_as_soon_as_another_process_has_ended_the_run(
