@@ -108,7 +108,8 @@ def check_username(request: ResourceRequest) -> list[Problem]:
     """What is wrong with the id of a request that a job describes, where it has to be a username."""
     if request.id in (None, ""):
         return [Problem(field="id", detail="Missing: expected the username whose timetable it is.")]
-    if has_placeholder(request.id) or username_only(request) is not None:
+    filled_in_later = isinstance(request.id, str) and has_placeholder(request.id)
+    if filled_in_later or username_only(request) is not None:
         return []
     return [Problem(field="id", detail="Expected the username whose timetable it is.")]
 

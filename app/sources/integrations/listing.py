@@ -1,9 +1,13 @@
 """A list of ``http-json`` being read, page by page, as its resource declares."""
 
+import re
+
+from yarl import URL
+
 from app.sources.client import decode_json
 from app.sources.contract import Json, ListChanged, ReadFailed
 from app.sources.fetch import Answer
-from app.sources.integrations.declared import Resource, find, is_there
+from app.sources.integrations.declared import Pagination, Resource, find, is_there
 from app.sources.integrations.paging import Pages, with_query
 
 __all__ = ["Listing"]
@@ -23,6 +27,7 @@ class Listing:
         self._pages = pages
         self._pages.ask(first_url)
         self._count = 0
+        self._size = _asked_size(first_url, resource.pagination)
         self._said: int | None = None
         """How many records there are, as the page before said."""
 
@@ -99,8 +104,8 @@ class Listing:
         paging = self._resource.pagination
         cursor = find(paging.next, body)
         if cursor in (None, "", False):
-            full = paging.total is None and paging.size is not None and len(found) >= paging.size
-            if self.number == 1 and full and not is_there(paging.next, body):
+            full = self._size is not None and len(found) >= self._size
+            if self.number == 1 and full and paging.total is None and not is_there(paging.next, body):
                 raise ReadFailed(
                     f"The first page is full ({len(found)} records), and the source's answer has nothing at"
                     f" {paging.next!r}, where a cursor would be: correct pagination.next. If this is all that"
@@ -112,3 +117,9 @@ class Listing:
         if paging.parameter:
             return with_query(self._first_url, {paging.parameter: cursor})
         return self._pages.same_source(str(cursor))
+
+
+def _asked_size(url: str, paging: Pagination) -> int | None:
+    """How many records a page is asked for: what the job's query says comes before what is declared."""
+    asked = URL(url).query.get(paging.size_parameter, "") if paging.size_parameter else ""
+    return int(asked) if re.fullmatch("[1-9][0-9]{0,8}", asked) else None

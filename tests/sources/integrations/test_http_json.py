@@ -375,6 +375,17 @@ async def test_a_full_first_page_without_the_place_of_a_cursor_is_no_whole_list(
     assert "pagination.next" in await failed(read, sized(next))
 
 
+@pytest.mark.parametrize(("asked", "full"), [(1, True), (2, True), (3, False)])
+async def test_a_page_is_full_that_has_what_the_job_asks_for(
+    server: Web, read: Read, asked: int, full: bool
+) -> None:
+    server.answer = lambda _: data(lecture("a"), lecture("b"))
+    if full:
+        await failed(read, sized(), n=asked)
+    else:
+        await read(sized(), n=asked)
+
+
 @pytest.mark.parametrize(
     ("resource", "answers"),
     [

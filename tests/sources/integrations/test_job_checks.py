@@ -61,7 +61,7 @@ def test_a_job_that_has_what_it_needs_is_accepted(integration: str, resource: di
     [
         ("mytimetable", {"resource": "timetable"}, ["id"]),
         ("mytimetable", MINE | {"id": ""}, ["id"]),
-        ("mytimetable", MINE | {"id": ["ada"]}, ["id"]),
+        ("mytimetable", MINE | {"id": ["{{args.user}}"]}, ["id"]),
         ("mytimetable", MINE | {"id": "a\tb"}, ["id"]),
         ("mytimetable", MINE | {"id": "{{args.users}}"}, ["id"]),
         ("mytimetable", MINE | {"id": "{{args.users}}", "loop_on": "feeds"}, ["id"]),
