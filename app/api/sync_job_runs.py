@@ -30,7 +30,7 @@ EXAMPLE = {
     summary="Run a sync job",
     description="A worker takes it up at once. At most one run of a job and account is active at a time: 409"
     " names the other one in `run`. A resource that is not persisted, and on which no other depends, needs a"
-    " webhook.",
+    " webhook; each has to be one that the account has.",
     operation_class=body_operation(RunForm, EXAMPLE),
     responses=problems(409, 413, 422),
 )

@@ -41,7 +41,7 @@ EXAMPLE = {
     tags=TAGS,
     summary="Describe what to fetch from an integration",
     description="Everything that is wrong with it is refused now, each thing by its place: a schema that is"
-    " none, a cycle, an unknown parent, an unknown placeholder.",
+    " none, a cycle, an unknown parent, an unknown placeholder, what the integration does not know or lacks.",
     operation_class=body_operation(Definition, EXAMPLE),
     responses=problems(413, 422),
 )
