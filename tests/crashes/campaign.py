@@ -49,7 +49,9 @@ OFTEN = 5
 
 EXPIRE = "UPDATE mailboxes SET lease_until = clock_timestamp() - interval '1 second' WHERE owner IS NOT NULL"
 BUSY = "SELECT EXISTS (SELECT FROM mailboxes WHERE type = $1 AND (owner IS NOT NULL OR due_at <= $2))"
-CONNECTED = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = $1)"
+CONNECTED = """
+    SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1)
+"""
 BEFORE_CREATE = frozenset({"create: before"})
 
 

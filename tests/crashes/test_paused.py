@@ -28,7 +28,7 @@ def before_or_after(step: str) -> bool:
     return not step.endswith(": under way")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("type", ["ews", "o365", "googlecalendar"])
 async def test_a_worker_that_stood_still_past_its_lease_writes_nothing(
     database: str, tmp_path: Path, type: str

@@ -6,10 +6,11 @@ import pytest
 
 from tests.crashes.campaign import open_campaign
 
-KILLS = 500
+KILLS = 300
+"""At the least: there are more until one was at each step to which workers came often enough."""
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("type", ["ews", "o365", "googlecalendar"])
 async def test_whenever_a_worker_is_killed_nothing_is_lost_twice_or_touched(
     database: str, tmp_path: Path, type: str

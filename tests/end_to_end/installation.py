@@ -23,7 +23,7 @@ __all__ = ["COMMAND", "Installation", "installation"]
 
 COMMAND = (sys.executable, "-W", "error", "-c", "from app.commands import main; main()")
 TYPES = ("ews", "o365", "googlecalendar")
-PATIENCE = 60.0
+PATIENCE = 150.0
 """Seconds within which things are expected to happen on a slow machine."""
 
 Process = asyncio.subprocess.Process | Forked

@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from tests.end_to_end.installation import Installation
 
 PEOPLE = 24
 TOMORROW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=1)
 
 
+@pytest.mark.timeout(300)
 async def test_one_bulk_sync_at_a_time_whoever_asks(
     rooster: Installation, record_property: Callable[[str, object], None]
 ) -> None:
@@ -39,7 +42,7 @@ async def test_one_bulk_sync_at_a_time_whoever_asks(
     async def done() -> bool:
         return bool((await rooster.api("GET", f"/v1/runs/{run}"))["state"] == "done")
 
-    await rooster.until(done, seconds=100)
+    await rooster.until(done)
     counts = (await rooster.api("GET", f"/v1/runs/{run}"))["counts"]
     assert (counts["total"], counts["done"]) == (PEOPLE, PEOPLE)
     for number in range(PEOPLE):

@@ -8,6 +8,8 @@ import pytest
 
 from tests.end_to_end.installation import TYPES, Installation, Process
 
+pytestmark = pytest.mark.timeout(300)
+
 TODAY = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 
 
@@ -105,7 +107,6 @@ async def test_unlinking_takes_out_what_the_preview_says_and_nothing_else(
         await serving.api("GET", f"/v1/synchronizations/{id}", 404)
 
 
-@pytest.mark.timeout(300)
 async def test_killed_workers_lose_nothing_and_do_nothing_twice(rooster: Installation) -> None:
     server = await rooster.serve("--no-worker")
     events = timetable(250)

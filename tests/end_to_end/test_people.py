@@ -6,6 +6,7 @@ from tests.end_to_end.installation import TYPES, Installation
 from tests.end_to_end.test_main_job import ours, timetable
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize("type", TYPES)
 async def test_a_refresh_finds_what_people_did_and_puts_it_right(serving: Installation, type: str) -> None:

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from tests.end_to_end.installation import TYPES, Installation
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 TODAY = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 NUMBERS = count(1)

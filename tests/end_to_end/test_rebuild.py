@@ -1,12 +1,14 @@
 """A database that came from an old backup, rebuilt from what is really in the mailboxes."""
 
 import asyncpg
+import pytest
 
 from app.database.embedded import embedded_database
 from tests.end_to_end.installation import TYPES, Installation
 from tests.end_to_end.test_main_job import ours, timetable
 
 
+@pytest.mark.timeout(300)
 async def test_after_an_old_backup_nothing_is_there_twice(rooster: Installation) -> None:
     server = await rooster.serve()
     ids = {type: await rooster.person(f"p-{type}", type, timetable(8)) for type in TYPES}

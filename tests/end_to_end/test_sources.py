@@ -202,6 +202,7 @@ async def test_a_campus_is_fetched_and_its_calendars_follow_it(rooster: Installa
     assert [event["title"] for event in held if not event["marker"]] == ["Dentist"]
 
 
+@pytest.mark.timeout(300)
 async def test_what_is_not_kept_is_sent_on_signed_and_in_order(rooster: Installation, source: Web) -> None:
     usernames = [f"person-{number}" for number in range(20)]
     campus = Campus(usernames, throttle_every=15)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(300)
+
 ROOSTER = (sys.executable, "-c", "from app.commands import main; main()")
 
 
