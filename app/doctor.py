@@ -119,14 +119,6 @@ async def _provider(config: Config, type_: str, address: str | None, clock: Cloc
         return _judge(type_, error.outcome, address)
     except RoosterError as error:
         return Finding(type_, False, error.message)
-    except OSError as error:
-        return Finding(
-            type_, False, f"{error.filename or 'its settings'}: {error.strerror}. See [providers.{type_}]"
-        )
-    except ValueError as error:  # a key or a certificate that cannot be read
-        return Finding(
-            type_, False, f"its settings cannot be used ({type(error).__name__}). See [providers.{type_}]"
-        )
 
 
 async def _probe(adapter: Adapter, address: str | None, config: Config) -> Finding:

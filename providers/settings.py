@@ -14,6 +14,7 @@ __all__ = [
     "O365Settings",
     "Secret",
     "Settings",
+    "SettingsError",
     "is_marked",
 ]
 
@@ -22,6 +23,10 @@ Secret = Annotated[str, msgspec.Meta(extra={"secret": True})]
 
 FilePath = Annotated[str, msgspec.Meta(extra={"path": True})]
 """A path; in a configuration file, relative to the folder of that file."""
+
+
+class SettingsError(ValueError):
+    """Settings that no adapter can work with: the key, a colon, and what is wrong. Holds no secret."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

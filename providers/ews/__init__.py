@@ -1,6 +1,5 @@
 """Exchange Web Services: calendars on Exchange 2013 SP1 and later, and on Exchange Online until EWS ends."""
 
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from providers.adapter import Adapter
@@ -8,7 +7,8 @@ from providers.contract import Clock
 from providers.ews.adapter import EwsAdapter
 from providers.ews.session import Endpoint
 from providers.ews.tokens import Tokens
-from providers.settings import EwsAccount, EwsSettings
+from providers.settings import EwsAccount, EwsSettings, SettingsError
+from providers.trust import trusting
 
 __all__ = ["connect"]
 
@@ -16,7 +16,7 @@ __all__ = ["connect"]
 async def connect(settings: EwsSettings, clock: Clock) -> Adapter:
     """An adapter for these settings. Makes no request: a server that is down does not stop Rooster.
 
-    Raises ValueError, with what to do about it, for settings that can never work.
+    Raises SettingsError for settings that can never work.
     """
     _check(settings)
     endpoints = {
@@ -57,6 +57,5 @@ def _tokens(settings: EwsSettings, account: EwsAccount, clock: Clock) -> Tokens 
 def _check(settings: EwsSettings) -> None:
     parts = urlsplit(settings.service_endpoint)
     if parts.scheme != "https" or not parts.hostname:
-        raise ValueError("service_endpoint in [providers.ews] must be an https address: passwords go there.")
-    if settings.ca_file is not None and not Path(settings.ca_file).is_file():
-        raise ValueError(f"ca_file in [providers.ews]: there is no file {settings.ca_file}.")
+        raise SettingsError("service_endpoint: has to begin with https://, as passwords go there")
+    trusting(settings.ca_file)

@@ -12,7 +12,7 @@ __all__ = ["connect"]
 async def connect(settings: GoogleSettings, clock: Clock) -> Adapter:
     """The adapter, ready for use in this event loop; nothing is sent yet.
 
-    ``clock`` gives the present moment, aware, in UTC. Raises ``ValueError`` if the key file is none of a
-    service account, and ``OSError`` if ``ca_file`` cannot be read.
+    ``clock`` gives the present moment, aware, in UTC. Raises ``SettingsError`` if the key file is
+    none of a service account, or ``ca_file`` cannot be used.
     """
     return GoogleAdapter(Client(settings), clock)

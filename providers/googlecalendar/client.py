@@ -5,7 +5,6 @@ httplib2, is not safe in threads, and sends a request again by itself, a POST to
 drops before the answer.
 """
 
-import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -21,6 +20,7 @@ from providers.googlecalendar.tokens import SCOPES, Fetched, Tokens, TokenUnavai
 from providers.googlecalendar.wire import read_json
 from providers.permits import NotPermitted, asking
 from providers.settings import GoogleSettings
+from providers.trust import trusting
 
 __all__ = ["BATCH", "CALENDAR", "Client"]
 
@@ -40,12 +40,11 @@ class Client:
     """The Calendar API at one address, with one service account. Belongs to one event loop."""
 
     def __init__(self, settings: GoogleSettings) -> None:
-        """Raises ``ValueError`` for an unusable key file, ``OSError`` for an unreadable ``ca_file``."""
+        """Raises ``SettingsError`` for a key file or a ``ca_file`` that cannot be used."""
+        context = trusting(settings.ca_file)
         root = settings.api_url.rstrip("/")
         self._batch_url = f"{root}/batch/calendar/v3"
         self.tokens = Tokens(settings.service_account, self._fetch)
-        # With a cafile nothing else is trusted, whatever SSL_CERT_FILE or REQUESTS_CA_BUNDLE say.
-        context = ssl.create_default_context(cafile=settings.ca_file)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=context),
             timeout=TIMEOUT,

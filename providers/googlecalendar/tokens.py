@@ -17,6 +17,7 @@ import msgspec
 from google.oauth2 import service_account
 
 from providers.googlecalendar.replies import Answer, NoAnswer, NoToken, Reply
+from providers.settings import SettingsError
 
 __all__ = ["CALENDAR_SCOPES", "SCOPES", "Fetch", "Fetched", "TokenUnavailable", "Tokens"]
 
@@ -58,14 +59,14 @@ class Tokens:
     """Gives an access token for each person, and keeps it until shortly before it expires."""
 
     def __init__(self, service_account_json: str, fetch: Fetch) -> None:
-        """Raises ``ValueError`` if the text is no service account's key file. Sends nothing."""
+        """Raises ``SettingsError`` if the text is no service account's key file. Sends nothing."""
         try:
             info = json.loads(service_account_json)
             credentials = _from_info(info)
         except (ValueError, TypeError, AttributeError):
-            raise ValueError(
-                "service_account_file of providers.googlecalendar is not the JSON key file of a service "
-                "account: make a key in the Google Cloud console and name its file"
+            raise SettingsError(
+                "service_account_file: not the JSON key file of a service account; make a key in the Google"
+                " Cloud console and name its file"
             ) from None  # The parser's own error may hold the key.
         self.project = str(info.get("project_id") or credentials.service_account_email)
         self._credentials = credentials

@@ -1,6 +1,5 @@
 """Requests to Microsoft Graph over HTTPS."""
 
-import ssl
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from providers.o365.batch import items, unbatch
 from providers.o365.messages import PREFERENCES, Answer, NoAnswer, Request, preferring
 from providers.permits import NotPermitted, asking
 from providers.settings import O365Settings
+from providers.trust import trusting
 
 __all__ = ["Graph"]
 
@@ -34,7 +34,7 @@ class Graph:
         self._root = settings.graph_url.rstrip("/")
         self._tokens = tokens
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=settings.ca_file)),
+            connector=aiohttp.TCPConnector(ssl=trusting(settings.ca_file)),
             timeout=TIMEOUT,
             trace_configs=[asking()],
             headers=PREFERENCES | {"Accept": "application/json"},

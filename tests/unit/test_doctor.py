@@ -239,7 +239,7 @@ async def test_a_key_that_cannot_be_read_is_wrong_and_not_shown(database: str) -
     config = Config(instance="x", database=DatabaseSettings(url=database), providers=broken)
     finding = (await examined(config))["googlecalendar"]
     assert not finding.ok
-    assert "[providers.googlecalendar]" in finding.detail
+    assert finding.detail.startswith("providers.googlecalendar.service_account_file: not the JSON key file")
     assert "hunter2" not in finding.detail
 
 
