@@ -315,7 +315,13 @@ def _prepare(programs: _Programs, data_dir: Path, lock: int) -> None:
             raise EmbeddedDatabaseError(f"{cluster} cannot be made: {_last_line(output)}.")
         unfinished.rename(cluster)
         _sync(data_dir)
-    made_by = (cluster / "PG_VERSION").read_text(encoding="ascii").strip()
+    try:
+        made_by = (cluster / "PG_VERSION").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EmbeddedDatabaseError(
+            f"{cluster} is not a whole database (its PG_VERSION cannot be read): put it back from a backup,"
+            " or move it away to begin with an empty one."
+        ) from error
     if made_by != programs.version:
         raise EmbeddedDatabaseError(
             f"{cluster} was made by PostgreSQL {made_by} and this version of Rooster brings PostgreSQL"

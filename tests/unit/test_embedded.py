@@ -284,6 +284,20 @@ async def test_a_cluster_of_another_major_version_is_refused(tmp_path: Path) -> 
             pass
 
 
+@pytest.mark.parametrize("there", [[], ["base"], ["base", "PG_VERSION"]])
+async def test_a_folder_that_is_no_cluster_is_refused_and_left_as_it_is(
+    tmp_path: Path, there: list[str]
+) -> None:
+    """A restore that broke off, for instance."""
+    for name in there:
+        (tmp_path / "postgres" / name).mkdir(parents=True)
+    (tmp_path / "postgres").mkdir(exist_ok=True)
+    with pytest.raises(EmbeddedDatabaseError, match="is not a whole database"):
+        async with embedded_database(tmp_path):
+            pass
+    assert sorted(path.name for path in (tmp_path / "postgres").iterdir()) == sorted(there)
+
+
 @pytest.mark.parametrize("name", ["x" * 120, "with blanks, 'quotes' and a ë"])
 async def test_any_folder_will_do(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
