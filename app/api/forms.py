@@ -34,18 +34,20 @@ class Fields:
         return values[0]
 
     def items(self, name: str) -> list[Any]:
-        """All values of a repeatable field."""
-        return self._values.get(name, [])
+        """All values of a repeatable field. An empty text is none: so a form says that there are none."""
+        return [value for value in self._values.get(name, []) if value != ""]
 
 
 async def read_fields(request: Request[Any, Any, Any]) -> Fields | None:
     """The body's fields, or None if there is no body.
 
-    Raises BadRequest, and answers 415 for a body that is neither a form nor JSON.
+    Raises BadRequest, and answers 415 for a body that is neither a form nor JSON, or is compressed.
     """
     body = await request.body()
     if not body:
         return None
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise HTTPException(status_code=415, detail="Content-Encoding: expected none.")
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == FORM:
         return Fields(_form(body))

@@ -1,5 +1,6 @@
 """``/api/v0/users``: each row and status of CONTRACT §4."""
 
+import gzip
 from typing import Any
 from urllib.parse import quote
 
@@ -44,6 +45,20 @@ async def test_a_user_is_created_from_json_with_the_same_names(client: Client, a
     created = await client.post("/api/v0/users", json={**FORM, "attributes": attributes})
     assert created.status_code == 201
     assert created.json() == ALICE
+
+
+async def test_an_empty_field_of_a_form_is_no_role_and_no_attribute(client: Client) -> None:
+    """So a form says that there are none."""
+    created = await client.post("/api/v0/users", data={"username": "bob", "roles": "", "attributes": ""})
+    assert created.status_code == 201
+    assert created.json() == NOTHING | {"username": "bob"}
+
+
+async def test_a_compressed_body_is_refused_by_what_it_is(client: Client) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": "gzip"}
+    answer = await client.post("/api/v0/users", content=gzip.compress(b"username=bob"), headers=headers)
+    assert answer.status_code == 415
+    assert answer.json()["errorMessage"].startswith("Content-Encoding: ")
 
 
 async def test_creating_a_user_twice_is_a_conflict_and_changes_nothing(client: Client) -> None:
