@@ -8,7 +8,6 @@ import ssl
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,20 +18,20 @@ from random import Random
 
 import aiohttp
 import asyncpg
-import msgspec
 
 from app.adapters import open_adapters
 from app.clock import system_clock
 from app.database.types import Pool
 from providers.adapter import Adapter
 from tests.contract.harness import Control
-from tests.crashes.compare import Verdict, compare
+from tests.crashes.compare import compare
 from tests.crashes.people import PEOPLE, People
+from tests.crashes.result import Result
 from tests.crashes.steps import Passed, Sentence, read_log
 from tests.crashes.worker import Job, configuration, start_worker
 from tests.introspection import Types, learn
 
-__all__ = ["Campaign", "Result", "open_campaign", "open_sandbox"]
+__all__ = ["Campaign", "open_campaign", "open_sandbox"]
 
 KILLS_A_BATCH = 25
 SETTLE_HOURS = 13
@@ -44,40 +43,12 @@ PATIENCE = 120.0
 ENOUGH = 800
 """If this many kills, or those asked for, have not come to each step, no more are tried."""
 
-OFTEN = 5
-"""Workers that have to come to a step before a kill at it is waited for. To some, few ever come."""
-
 EXPIRE = "UPDATE mailboxes SET lease_until = clock_timestamp() - interval '1 second' WHERE owner IS NOT NULL"
 BUSY = "SELECT EXISTS (SELECT FROM mailboxes WHERE type = $1 AND (owner IS NOT NULL OR due_at <= $2))"
 CONNECTED = """
     SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1)
 """
 BEFORE_CREATE = frozenset({"create: before"})
-
-
-class Result(msgspec.Struct, kw_only=True):
-    """What a campaign has come to."""
-
-    type: str
-    seed: int
-    kills: Counter[str] = msgspec.field(default_factory=Counter)
-    """By step; those at no particular step among them."""
-    seen: Counter[str] = msgspec.field(default_factory=Counter)
-    """The steps that were passed, and by how many workers."""
-    paused: int = 0
-    """Workers stopped until another one had taken over, and set going again."""
-    verdict: Verdict = msgspec.field(default_factory=Verdict)
-    seconds: float = 0.0
-
-    @property
-    def missed(self) -> set[str]:
-        """Steps at which nobody was killed, though workers came to them often enough."""
-        return {step for step, workers in self.seen.items() if workers >= OFTEN and not self.kills[step]}
-
-    @property
-    def good(self) -> bool:
-        """Whether nothing is wrong and every step had its kill."""
-        return self.verdict.faults == 0 and not self.missed
 
 
 class WorkerFailed(Exception):
@@ -114,6 +85,7 @@ class Campaign:
         self._url = url
         self._ahead = 0.0
         self._workers = 0
+        self._living: set[ForkServerProcess] = set()
         self._length = 40.0
         """How many steps a worker passes before it ends, on average."""
         self._life = 0.2
@@ -253,6 +225,11 @@ class Campaign:
         config = configuration(self._config, self.result.type)
         return People(name, self.pool, self._adapter, self.control, config, self._clock, random, size)
 
+    def kill_all(self) -> None:
+        """Leave no worker behind when a test has failed: one that has stopped would stay for good."""
+        for process in self._living:
+            process.kill()
+
     def _start(
         self, sentence: Sentence, hours: float = 0.0, lease_seconds: int = 60
     ) -> tuple[ForkServerProcess, Path]:
@@ -271,13 +248,16 @@ class Campaign:
             seed=self._workers,
             hours=hours,
         )
-        return start_worker(job), log
+        process = start_worker(job)
+        self._living.add(process)
+        return process, log
 
     async def end(self, process: ForkServerProcess, log: Path, *, killed: bool) -> Passed:
         """Wait for the worker's end, and until all that it has sent has arrived; then its leases are over."""
         await asyncio.to_thread(process.join, PATIENCE)
         code = process.exitcode
         process.kill()
+        self._living.discard(process)
         said = (self._folder / "workers.log").read_text() if (self._folder / "workers.log").exists() else ""
         if (code != 0 and not (killed and code == -signal.SIGKILL)) or "run_crashed" in said:
             raise WorkerFailed(f"exit code {code}\n{said[-6000:]}")
@@ -336,7 +316,7 @@ async def open_campaign(type: str, dsn: str, folder: Path, seed: int) -> AsyncIt
         ):
             async with pool.acquire() as connection:
                 types = await learn(connection)
-            yield Campaign(
+            campaign = Campaign(
                 type=type,
                 dsn=dsn,
                 config=config,
@@ -348,3 +328,7 @@ async def open_campaign(type: str, dsn: str, folder: Path, seed: int) -> AsyncIt
                 http=http,
                 url=ready["control"],
             )
+            try:
+                yield campaign
+            finally:
+                campaign.kill_all()

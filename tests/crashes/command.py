@@ -14,7 +14,8 @@ from rich.table import Table
 from app.database.embedded import embedded_database
 from app.database.migrate import migrate
 from tests.conftest import NOT_DURABLE, execute, in_database
-from tests.crashes.campaign import Result, open_campaign
+from tests.crashes.campaign import open_campaign
+from tests.crashes.result import Result
 
 WIDTH = 120
 """Columns of the table, however narrow the terminal or file is."""
