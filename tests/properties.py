@@ -9,11 +9,15 @@ the test and the code it is about, none is kept for the next run, and nothing de
 import os
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 
-__all__ = ["examples"]
+__all__ = ["examples", "takes_minutes"]
 
 EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "0"))
+
+takes_minutes = pytest.mark.timeout(0 if EXAMPLES else 600)
+"""For a property that takes minutes on a slow machine; as long as it takes, where others are asked for."""
 
 
 def examples(count: int = 100, **others: Any) -> settings:

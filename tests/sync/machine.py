@@ -11,7 +11,7 @@ A test run plays the same sequences each time. As many others as one likes:
 
 import asyncio
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from uuid import uuid4
 import asyncpg
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from structlog.testing import capture_logs
 
 from app.errors import NoAccess
@@ -31,9 +31,10 @@ from tests.properties import examples
 from tests.sync.provider import ADDRESSES, Held, Provider
 from tests.sync.world import World, event
 
-__all__ = ["START", "USERS", "Drawn", "Reconciling", "sequences", "timetables"]
+__all__ = ["START", "USERS", "Drawn", "Reconciling", "numbers", "pick", "sequences", "timetables"]
 
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 
 def sequences(count: int) -> settings:
@@ -61,8 +62,19 @@ timetables: st.SearchStrategy[Drawn] = st.dictionaries(
     ),
 )
 users, addresses = st.sampled_from(USERS), st.sampled_from(ADDRESSES)
+numbers = st.integers(0, 2**16 - 1)
+"""For ``pick``."""
 operations = st.sampled_from(("create", "update", "delete"))
 calls = st.sampled_from(("create", "update", "delete", "find"))
+
+
+def pick(number: int, items: Sequence[Item]) -> Item | None:
+    """One of the items; None where there are none.
+
+    What is drawn does not depend on what there is: that may be one more or one less by the order in which two
+    mailboxes were worked on, and Hypothesis refuses to go on where what it may draw differs from before.
+    """
+    return items[number % len(items)] if items else None
 
 
 @dataclass
@@ -168,13 +180,13 @@ class Reconciling(RuleBasedStateMachine):
             self.links.append(Link(id, username, address))
         self.work_if(now)
 
-    @precondition(lambda self: any(link.linked for link in self.links))
-    @rule(data=st.data(), mode=st.sampled_from(MODES), now=st.booleans())
-    def unlink(self, data: st.DataObject, mode: str, now: bool) -> None:
-        link = data.draw(st.sampled_from([link for link in self.links if link.linked]))
-        self.run(self.world.unlink(mode, link.id))
-        link.linked = False
-        self.work_if(now)
+    @rule(number=numbers, mode=st.sampled_from(MODES), now=st.booleans())
+    def unlink(self, number: int, mode: str, now: bool) -> None:
+        link = pick(number, [link for link in self.links if link.linked])
+        if link is not None:
+            self.run(self.world.unlink(mode, link.id))
+            link.linked = False
+            self.work_if(now)
 
     # What people do.
 
@@ -182,28 +194,26 @@ class Reconciling(RuleBasedStateMachine):
     def add_own(self, address: str) -> None:
         self._remember(address, self.provider.add(address))
 
-    @rule(address=addresses, data=st.data())
-    def copy(self, address: str, data: st.DataObject) -> None:
+    @rule(address=addresses, number=numbers)
+    def copy(self, address: str, number: int) -> None:
         # What the ledger knows is ours; a copy of what nobody knows yet cannot be told from it.
-        if present := self._known(address):
-            self._remember(address, self.provider.copy(address, data.draw(st.sampled_from(present))))
+        if id := pick(number, self._known(address)):
+            self._remember(address, self.provider.copy(address, id))
 
-    @rule(address=addresses, data=st.data())
-    def write_notes(self, address: str, data: st.DataObject) -> None:
-        if ours := self._ours(address):
-            id = data.draw(st.sampled_from(sorted(ours)))
+    @rule(address=addresses, number=numbers)
+    def write_notes(self, address: str, number: int) -> None:
+        if id := pick(number, sorted(self._ours(address))):
             self.provider.write_notes(address, id)
             self.noted[address].add(id)
 
-    @rule(address=addresses, data=st.data())
-    def rename(self, address: str, data: st.DataObject) -> None:
-        if present := self._known(address):
-            self.provider.rename(address, data.draw(st.sampled_from(present)))
+    @rule(address=addresses, number=numbers)
+    def rename(self, address: str, number: int) -> None:
+        if id := pick(number, self._known(address)):
+            self.provider.rename(address, id)
 
-    @rule(address=addresses, data=st.data())
-    def remove(self, address: str, data: st.DataObject) -> None:
-        if present := self._known(address):
-            id = data.draw(st.sampled_from(present))
+    @rule(address=addresses, number=numbers)
+    def remove(self, address: str, number: int) -> None:
+        if id := pick(number, self._known(address)):
             self.provider.remove(address, id)
             self.removed.add(id)
 

@@ -10,6 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from providers.contract import Event, Throttled, Unknown
 from tests.clock import SettableClock
 from tests.fakes import FakeAdapter, FakeEvent, FakeMailbox
+from tests.properties import takes_minutes
 from tests.sync.machine import Reconciling, sequences
 from tests.sync.provider import ADDRESSES, Held, Provider
 from tests.sync.world import INSTANCE, event
@@ -87,7 +88,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @pytest.mark.parametrize("idempotent", [False, True], ids=["like Exchange", "idempotent"])
-@pytest.mark.timeout(600)
+@takes_minutes
 def test_whatever_happens_it_ends_well(
     database_server: str, database_template: str, loop: asyncio.AbstractEventLoop, idempotent: bool
 ) -> None:
