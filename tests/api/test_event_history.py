@@ -175,7 +175,7 @@ class TestDue:
         clock.advance(seconds=1)
         assert list(await self.due(client)) == [id]
         await pool.execute(
-            "UPDATE mailboxes SET owner = gen_random_uuid(), lease_until = now() + interval '1 minute'"
+            "UPDATE mailboxes SET owner = gen_random_uuid(), lease_until = now() + interval '1 hour'"
         )
         assert await self.due(client) == {}
         # Its worker has died: it is to be taken up by another.

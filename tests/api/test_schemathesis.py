@@ -84,7 +84,7 @@ def served(database_server: str, database_template: str) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def described(served: Served) -> Any:
-    return schemathesis.openapi.from_url(f"{served.url}/schema/openapi.json")
+    return schemathesis.openapi.from_url(f"{served.url}/schema/openapi.json", timeout=60)
 
 
 EMPTY = """

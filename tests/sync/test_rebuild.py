@@ -321,7 +321,7 @@ async def test_a_failed_read_changes_nothing(world: World, id: int) -> None:
 async def test_a_mailbox_that_a_worker_has_is_waited_for_and_not_for_ever(world: World, id: int) -> None:
     mailbox_id = await world.pool.fetchval("SELECT mailbox_id FROM synchronizations")
     await world.pool.execute(
-        "UPDATE mailboxes SET owner = gen_random_uuid(), lease_until = now() + interval '1 minute'"
+        "UPDATE mailboxes SET owner = gen_random_uuid(), lease_until = now() + interval '1 hour'"
     )
     with pytest.raises(MailboxBusy):
         await rebuild_mailbox(world.pool, world.adapter, world.config, world.clock, mailbox_id, 0)
