@@ -5,7 +5,7 @@ is it read again with patience, value by value, so that every problem can be nam
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
@@ -171,11 +171,16 @@ class Reader:
             all_day=all_day,
             location=document.location or "",
             description=(document.description or "").replace("\r\n", "\n"),
-            categories=tuple(dict.fromkeys(document.categories)) if document.categories else (),
+            categories=_categories(document.categories or ()),
             url=document.url or "",
             status=status,
             show_as=document.show_as or ("tentative" if status == "tentative" else "busy"),
         )
+
+
+def _categories(given: Iterable[str]) -> tuple[str, ...]:
+    """Each once; a blank one is none."""
+    return tuple(dict.fromkeys(category for category in given if category.strip()))
 
 
 def to_document(event: Event) -> EventDocument:

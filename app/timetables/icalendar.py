@@ -56,7 +56,7 @@ TYPES: dict[str, tuple[type, ...]] = {
 }
 """What the values must be; a VALUE parameter can make something else of them."""
 
-LIBRARY_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+LIBRARY_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """What the libraries raise, sooner or later, for input that makes no sense."""
 
 _parsing = threading.Lock()

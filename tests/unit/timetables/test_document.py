@@ -113,8 +113,8 @@ def test_a_description_has_lines_and_tabs() -> None:
     assert read_one(description="one\r\ntwo\tthree\n").description == "one\ntwo\tthree\n"
 
 
-def test_a_category_counts_once() -> None:
-    assert read_one(categories=["b", "a", "b"]).categories == ("b", "a")
+def test_a_category_counts_once_and_a_blank_one_not_at_all() -> None:
+    assert read_one(categories=["b", "a", "", "b", " "]).categories == ("b", "a")
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ events_strategy = st.builds(
     end=st.just(datetime(2100, 1, 1, tzinfo=UTC)),
     time_zone=st.sampled_from(["Europe/Amsterdam", "UTC", "America/New_York", "Australia/Lord_Howe"]),
     description=texts,
-    categories=st.lists(texts, max_size=3, unique=True).map(tuple),
+    categories=st.lists(texts.filter(str.strip), max_size=3, unique=True).map(tuple),
     status=st.sampled_from(["confirmed", "tentative", "cancelled"]),
     show_as=st.sampled_from(["busy", "free", "tentative"]),
 )

@@ -76,6 +76,12 @@ def test_lines_may_be_folded_in_the_middle_of_a_character(fold: bytes) -> None:
         assert event.title == title
 
 
+def test_a_line_that_the_library_cannot_follow_is_refused() -> None:
+    """It looks for a zone of this name part by part, one inside of the other."""
+    absurd = vevent(start=f";TZID={'A/' * 30_000}:20261201T110000")
+    assert refused_code(calendar(absurd)) == "invalid_calendar"
+
+
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize("line", [b"\n", b"\r\n"])
 def test_blank_lines_are_passed_over_in_no_time(line: bytes) -> None:
