@@ -62,6 +62,9 @@ DETAILS = {
 }
 """Where Litestar's own words say nothing more than the status does."""
 
+CLIENT_GONE = "client disconnected prematurely"
+"""What Litestar says, as an error of ours (500), when a body ends before it is complete."""
+
 TITLES = {550: "No access to the mailbox"}
 
 DATABASE_GONE = (
@@ -123,6 +126,9 @@ def _nested_too_deeply(request: Request[Any, Any, Any], error: RecursionError) -
 
 def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     status = error.status_code
+    if error.detail == CLIENT_GONE:
+        log.info("request_broke_off")
+        return _answer(request, 400, CODES[400], "The request broke off.")
     if status >= 500:
         return _unexpected(request, error)
     detail = DETAILS.get(status) or error.detail or HTTPStatus(status).description

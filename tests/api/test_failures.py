@@ -7,12 +7,15 @@ from typing import Any, cast
 import asyncpg
 import pytest
 from httpx import ASGITransport, AsyncClient
+from litestar import Litestar
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from app.api.app import create_app
 from app.config import Config
 from app.database.types import Pool
 from app.provisioning import users
+from app.tokens import Role
 from providers.adapter import Adapter
 from tests.api.conftest import Client
 from tests.api.test_v1_synchronizations import push
@@ -50,6 +53,43 @@ async def test_json_that_is_nested_too_deeply_is_no_bug_of_ours(client: Client, 
         answer = await client.post(path, content=b"[" * 100_000, headers={"Content-Type": "application/json"})
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
         assert answer.json()["detail"] == "The body is nested too deeply."
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v0/users/alice", "/api/v1/users/alice/timetable", "/api/v1/timetables"]
+)
+async def test_a_request_that_breaks_off_is_no_bug_of_ours(
+    app: Litestar, tokens: dict[Role, str], path: str
+) -> None:
+    """Nobody reads the answer; the log and the metrics must not speak of an error here."""
+    media_type = b"application/x-ndjson" if path.endswith("timetables") else b"application/json"
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "scheme": "http",
+        "method": "POST" if path.endswith("timetables") else "PUT",
+        "path": path,
+        "root_path": "",
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "client": ("127.0.0.1", 1),
+        "server": ("x", 80),
+        "headers": [(b"apitoken", tokens["admin"].encode()), (b"content-type", media_type)],
+    }
+    received = [{"type": "http.request", "body": b'{"', "more_body": True}, {"type": "http.disconnect"}]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return received.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with capture_logs() as logged:
+        await app(cast(Any, scope), receive, send)
+    assert sent[0]["status"] == 400
+    assert [entry["event"] for entry in logged if entry["log_level"] != "info"] == []
 
 
 def text_parameters() -> list[tuple[str, str]]:
