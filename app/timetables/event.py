@@ -99,7 +99,10 @@ def _check_url(url: str) -> str | None:
 
 
 def check_event(event: Event, name: str, limits: TimetableSettings, problems: Problems) -> None:
-    """Check the texts of an event whose types and times are right. ``name``: its uid or position."""
+    """Check the texts of an event whose types are right, and whether its zone had whole minutes then.
+
+    ``name``: its uid or position.
+    """
 
     def check(field: str, text: str, limit: int, lines: bool = False) -> None:
         if detail := check_text(text, limit, lines):
@@ -111,6 +114,10 @@ def check_event(event: Event, name: str, limits: TimetableSettings, problems: Pr
         )
     check("uid", event.uid, limits.max_uid_length)
     check("title", event.title, limits.max_title_length)
+    offset = event.local_start.utcoffset()
+    if offset is not None and offset.seconds % 60:
+        # RFC 3339 has no such offset, and each provider makes another time of it.
+        problems.add("From before there was standard time in this time zone.", name, "start")
     if event.location:
         check("location", event.location, limits.max_text_length)
     if event.description:

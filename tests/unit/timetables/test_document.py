@@ -142,6 +142,7 @@ def test_a_category_counts_once_and_a_blank_one_not_at_all() -> None:
         ({"start": "2026-W48-1T09:00:00"}, "start"),
         ({"start": "٢٠٢٦-11-23T09:00:00"}, "start"),
         ({"start": "1899-12-31T09:00:00"}, "start"),
+        ({"start": "1901-01-01T09:00:00"}, "start"),
         ({"end": "2201-01-01T09:00:00"}, "end"),
         ({"end": "2026-11-23T08:59:59"}, "end"),
         ({"end": 1}, "end"),
