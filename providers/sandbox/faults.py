@@ -18,7 +18,8 @@ FAULTS = {
     "moves_on": "carried out and answered; then the version of the event that was made or changed moves on, "
     "as if by itself (o365: of those that were read, too)",
     "slow": "carried out after ``delay`` seconds (default 5)",
-    "deny": "not carried out; the protocol's answer to missing rights",
+    "deny": "not carried out; the protocol's answer to missing rights to a mailbox; with the operation "
+    "``token``, to those of the whole application",
     "gone": "the event, or else the mailbox, is not there",
     "expired_state": "not carried out; what a client knows of earlier changes is not known any more",
 }

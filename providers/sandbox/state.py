@@ -100,6 +100,8 @@ class Faults:
         for fault in self.active:
             if fault.type not in (type, "*") or fault.operation not in (None, operation):
                 continue
+            if fault.fault == "deny" and operation == "token" and fault.operation is None:
+                continue  # rights to a mailbox are meant, and not those of the whole application
             if fault.mailbox is not None and fault.mailbox.casefold() != (mailbox or "").casefold():
                 continue
             fault.seen += 1

@@ -107,6 +107,16 @@ async def test_a_server_that_answers_503(adapter: Adapter, control: Control, add
     assert isinstance(await failure(adapter, address), Unknown | Throttled)
 
 
+async def test_a_provider_that_denies_whatever_is_asked(
+    adapter: Adapter, control: Control, address: str
+) -> None:
+    """It is the mailbox that cannot be reached, and not all of them."""
+    await control.fault("deny")
+    outcome = await failure(adapter, address)
+    assert isinstance(outcome, Refused), outcome
+    assert outcome.scope == "mailbox"
+
+
 async def test_a_provider_that_asks_to_wait(adapter: Adapter, control: Control, address: str) -> None:
     await control.fault("throttle", operation="read")
     assert isinstance(await failure(adapter, address), Throttled)

@@ -10,7 +10,7 @@ def played(faults: Faults, count: int, operation: str = "create", mailbox: str |
 
 def with_fault(**fields: object) -> Faults:
     faults = Faults(seed=7)
-    faults.add(Fault(type="ews", fault="throttle", **fields))  # type: ignore[arg-type]
+    faults.add(Fault(**({"type": "ews", "fault": "throttle"} | fields)))  # type: ignore[arg-type]
     return faults
 
 
@@ -45,7 +45,14 @@ def test_other_types_are_not_met() -> None:
 def test_a_star_meets_every_type() -> None:
     faults = Faults()
     faults.add(Fault(type="*", fault="deny"))
-    assert faults.take("googlecalendar", "token") is not None
+    assert faults.take("googlecalendar", "create") is not None
+
+
+def test_rights_are_those_to_a_mailbox_unless_tokens_are_named() -> None:
+    """Without a token, everybody's mailbox would be out of reach: another thing than one that is denied."""
+    assert with_fault(fault="deny").take("ews", "token") is None
+    assert with_fault(fault="deny", operation="token").take("ews", "token") is not None
+    assert with_fault(fault="unavailable").take("ews", "token") is not None
 
 
 def test_a_mailbox_is_compared_without_case_and_needed_where_it_is_named() -> None:
