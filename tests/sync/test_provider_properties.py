@@ -378,6 +378,16 @@ def test_whatever_happens_with_calendars_it_ends_well(
             self.own[link] = own
             self.work_if(now)
 
+        @rule(username=st.sampled_from(USERS), address=st.sampled_from(ADDRESSES), now=st.booleans())
+        def link(self, username: str, address: str, now: bool) -> None:
+            super().link(username=username, address=address, now=False)
+            # A new synchronization inherits what is set for its user: here, that is set anew for each.
+            for link in self.links:
+                if link.linked and link.username == username:
+                    name = {"calendar.name": "Timetable"} if self.own.get(link.id) else {}
+                    self.run(self.world.prefer(link.id, name))
+            self.work_if(now)
+
         @rule(committed=st.booleans())
         def kill_in_a_move(self, committed: bool) -> None:
             self.provider.kill("move", committed)
