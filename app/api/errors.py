@@ -73,6 +73,7 @@ DATABASE_GONE = (
     asyncpg.TooManyConnectionsError,
     asyncpg.AdminShutdownError,
     asyncpg.DeadlockDetectedError,
+    asyncpg.TransactionTimeoutError,
     asyncpg.InterfaceError,
     ConnectionError,
 )

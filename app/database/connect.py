@@ -13,7 +13,14 @@ from app.database.migrate import migrate
 from app.database.types import Pool
 from app.errors import RoosterError
 
-__all__ = ["DATABASE_GONE", "MINIMUM_VERSION", "DatabaseUnavailable", "is_database_gone", "open_database"]
+__all__ = [
+    "DATABASE_GONE",
+    "MINIMUM_VERSION",
+    "DatabaseUnavailable",
+    "is_database_gone",
+    "open_database",
+    "session_settings",
+]
 
 MINIMUM_VERSION = 14
 """Of PostgreSQL: the first that knows SQL-standard function bodies."""
@@ -24,6 +31,7 @@ DATABASE_GONE: tuple[type[Exception], ...] = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
     asyncpg.InterfaceError,
     # What asyncpg says if the server has ended a session that was waiting for us.
     asyncpg.InternalClientError,
@@ -39,6 +47,20 @@ def is_database_gone(error: Exception) -> bool:
 CONNECT_SECONDS = 15
 CLOSE_SECONDS = 10
 IDLE_IN_TRANSACTION_SECONDS = 15
+TRANSACTION_SECONDS = 300
+"""Longer than any transaction of ours takes, migrations aside."""
+
+
+def session_settings(version: int, transaction_seconds: int = TRANSACTION_SECONDS) -> dict[str, str]:
+    """How a session with a server of this major version begins, so that none holds its locks for ever.
+
+    That of a process that was stopped in the middle of a transaction would. Where it was stopped between
+    preparing a statement and executing it, it does not count as idle: only PostgreSQL 17 and later end it.
+    """
+    settings = {"idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_SECONDS}s"}
+    if version >= 17:
+        settings["transaction_timeout"] = f"{transaction_seconds}s"
+    return settings
 
 
 class DatabaseUnavailable(RoosterError):
@@ -85,31 +107,32 @@ async def _pool(dsn: str, max_size: int) -> AsyncIterator[Pool]:
 
 async def _connect(dsn: str, max_size: int) -> Pool:
     try:
-        pool = await asyncpg.create_pool(
+        version = await _server_version(dsn)
+        if version < MINIMUM_VERSION:
+            raise DatabaseUnavailable(
+                f"The database at {_place(dsn)} is PostgreSQL {version};"
+                f" Rooster needs {MINIMUM_VERSION} or later."
+            )
+        return await asyncpg.create_pool(
             dsn,
             min_size=1,
             max_size=max_size,
             timeout=CONNECT_SECONDS,
-            server_settings={
-                "application_name": "rooster",
-                # A process that was stopped in the middle of a transaction must not hold its locks for ever.
-                "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_SECONDS}s",
-            },
+            server_settings={"application_name": "rooster"} | session_settings(version),
         )
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise DatabaseUnavailable(
             f"The database at {_place(dsn)} cannot be reached ({_why(error)})."
             " Check database.url and that PostgreSQL runs."
         ) from None
-    async with pool.acquire() as connection:
-        version = connection.get_server_version().major
-    if version < MINIMUM_VERSION:
-        await pool.close()
-        raise DatabaseUnavailable(
-            f"The database at {_place(dsn)} is PostgreSQL {version};"
-            f" Rooster needs {MINIMUM_VERSION} or later."
-        )
-    return pool
+
+
+async def _server_version(dsn: str) -> int:
+    connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS)
+    try:
+        return connection.get_server_version().major
+    finally:
+        await connection.close()
 
 
 def _place(dsn: str) -> str:

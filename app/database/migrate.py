@@ -49,6 +49,7 @@ async def migrate(connection: Connection) -> list[Migration]:
     Safe from several machines at once: the later ones wait and then find nothing to do. Raises
     SchemaError if the database is newer than this version or was made by other migrations.
     """
+    await connection.execute(query("schema.take_time"))
     await connection.execute(query("schema.lock"))
     try:
         await connection.execute(query("schema.create"))

@@ -2,6 +2,11 @@
 -- Only one machine migrates at a time; the others wait here. Held by the session until unlocked.
 SELECT pg_advisory_lock(hashtextextended('rooster schema_migrations', 0));
 
+-- name: take_time
+-- Let this session's transactions take as long as they need: a migration may rewrite a large table. For servers before
+-- PostgreSQL 17, which do not have this limit, it does nothing.
+SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout';
+
 -- name: unlock
 -- The next machine may look.
 SELECT pg_advisory_unlock(hashtextextended('rooster schema_migrations', 0));

@@ -63,6 +63,7 @@ class Campaign:
         *,
         type: str,
         dsn: str,
+        server_version: int,
         config: Path,
         types: Types,
         folder: Path,
@@ -75,6 +76,7 @@ class Campaign:
         """``http`` and ``url`` reach the sandbox's control API."""
         self.result = Result(type=type, seed=seed)
         self._dsn = dsn
+        self._server_version = server_version
         self._config = config
         self._types = types
         self._folder = folder
@@ -238,6 +240,7 @@ class Campaign:
         job = Job(
             name=log.name,
             dsn=self._dsn,
+            server_version=self._server_version,
             config=configuration(self._config, self.result.type, lease_seconds),
             types=self._types,
             type=self.result.type,
@@ -316,9 +319,11 @@ async def open_campaign(type: str, dsn: str, folder: Path, seed: int) -> AsyncIt
         ):
             async with pool.acquire() as connection:
                 types = await learn(connection)
+                server_version = connection.get_server_version().major
             campaign = Campaign(
                 type=type,
                 dsn=dsn,
+                server_version=server_version,
                 config=config,
                 types=types,
                 folder=folder,

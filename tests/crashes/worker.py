@@ -17,7 +17,7 @@ import msgspec
 from app.adapters import open_adapters
 from app.clock import system_clock
 from app.config import Config, Providers, SyncSettings, load_config
-from app.database.connect import IDLE_IN_TRANSACTION_SECONDS
+from app.database.connect import IDLE_IN_TRANSACTION_SECONDS, session_settings
 from app.log import configure_logging
 from app.sync.worker import Worker
 from tests.crashes.probes import SteppedAdapter, query_names, step_requests, stepped_connection
@@ -41,6 +41,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """By which PostgreSQL knows its connections."""
     dsn: str
+    server_version: int
+    """Of PostgreSQL, the major one."""
     config: Config
     """The sandbox's configuration: to read it takes longer than much of what a worker does."""
     types: Types
@@ -107,8 +109,8 @@ async def _work(job: Job) -> None:
             connection_class=stepped_connection(steps),
             server_settings={
                 "application_name": job.name,
-                "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_SECONDS}s",
-            },
+            }
+            | session_settings(job.server_version, IDLE_IN_TRANSACTION_SECONDS),
         ) as pool,
         open_adapters(job.config, system_clock) as adapters,
     ):

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from app.config import Config, DatabaseSettings
 from app.database import connect
-from app.database.connect import DatabaseUnavailable, open_database
-from app.database.migrate import SchemaError, check
+from app.database.connect import DatabaseUnavailable, open_database, session_settings
+from app.database.migrate import SchemaError, check, migrate
 
 
 async def test_the_configured_database_is_left_as_it_is(database: str) -> None:
@@ -62,6 +63,44 @@ async def test_a_database_that_cannot_be_reached_is_one_line_without_the_passwor
             pass
     assert "hunter2" not in caught.value.message
     assert "\n" not in caught.value.message
+
+
+async def test_a_process_that_stands_still_between_two_messages_holds_its_locks_for_a_while_only(
+    database: str,
+) -> None:
+    """What it has sent is a statement to prepare, and nothing yet that ends it."""
+    other = await asyncpg.connect(database)
+    version = other.get_server_version().major
+    if version < 17:
+        pytest.skip("PostgreSQL before 17 has no transaction_timeout")
+    frozen = await asyncpg.connect(database, server_settings=session_settings(version, 1))
+    try:
+        await frozen.execute("BEGIN; LOCK TABLE users")
+        # Parse and Flush, of the extended query protocol.
+        for kind, body in ((b"P", b"\0SELECT 1\0\0\0"), (b"H", b"")):
+            frozen._transport.write(kind + (len(body) + 4).to_bytes(4, "big") + body)
+        await other.execute("BEGIN; LOCK TABLE users; COMMIT", timeout=60)
+    finally:
+        frozen.terminate()
+        await other.close()
+
+
+async def test_no_session_holds_its_locks_for_ever_and_a_migration_takes_the_time_it_needs(
+    database: str,
+) -> None:
+    limits = "SELECT name, setting::int / 1000 FROM pg_settings WHERE name = ANY ($1)"
+    async with open_database(Config(database=DatabaseSettings(url=database))) as pool:
+        async with pool.acquire() as connection:
+            names = list(session_settings(connection.get_server_version().major))
+            expected = dict.fromkeys(names, 300) | {"idle_in_transaction_session_timeout": 15}
+            assert dict(await connection.fetch(limits, names)) == expected
+            await migrate(connection)
+            unlimited = expected | dict.fromkeys(names[1:], 0)
+            assert dict(await connection.fetch(limits, names)) == unlimited
+        # That was for the migration alone.
+        async with pool.acquire() as connection:
+            assert dict(await connection.fetch(limits, names)) == expected
+    assert list(session_settings(16)) == ["idle_in_transaction_session_timeout"]
 
 
 async def test_a_database_that_is_not_there_is_named(database: str) -> None:
