@@ -2,8 +2,8 @@
 
 To import it takes one or two seconds of CPU, which is most of what many a command costs: minutes in all tests
 together. What a command does is the same in every other way: it has its own arguments, environment, working
-directory and standard streams, gets signals and ends with an exit status. tests/end_to_end also starts
-commands as a shell does.
+directory and standard streams, gets signals and ends with an exit status. Those of tests/end_to_end are
+started as by a shell.
 """
 
 import asyncio

@@ -6,7 +6,7 @@ import pytest
 
 from tests.crashes.campaign import open_campaign
 
-KILLS = 300
+KILLS = 500
 """At the least: there are more until one was at each step to which workers came often enough."""
 
 

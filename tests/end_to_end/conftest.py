@@ -20,6 +20,6 @@ async def rooster(tmp_path: Path) -> AsyncIterator[Installation]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def serving(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
     """One that serves, for all tests that leave it as it is; each has people of its own."""
-    async with installation(tmp_path_factory.mktemp("rooster"), forked=False) as made:
+    async with installation(tmp_path_factory.mktemp("rooster")) as made:
         await made.serve()
         yield made

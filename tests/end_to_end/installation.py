@@ -7,7 +7,7 @@ import os
 import signal
 import ssl
 import sys
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -17,25 +17,22 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from tests.forked import Forked, fork
-
 __all__ = ["COMMAND", "Installation", "installation"]
 
-COMMAND = (sys.executable, "-W", "error", "-c", "from app.commands import main; main()")
+# From three months before the end of a Python version on, Google's library warns when it is imported.
+WARNINGS = ("-W", "error", "-W", "ignore:You are using a:FutureWarning")
+COMMAND = (sys.executable, *WARNINGS, "-c", "from app.commands import main; main()")
 TYPES = ("ews", "o365", "googlecalendar")
 PATIENCE = 150.0
 """Seconds within which things are expected to happen on a slow machine."""
-
-Process = asyncio.subprocess.Process | Forked
 
 
 class Installation:
     """One configuration, and the processes that were started with it."""
 
-    def __init__(self, folder: Path, stack: AsyncExitStack, forked: bool) -> None:
+    def __init__(self, folder: Path, stack: AsyncExitStack) -> None:
         self.folder = folder
         self._stack = stack
-        self._forked = forked
         self.url = ""
         self.control = ""
         self.token = ""
@@ -69,8 +66,6 @@ class Installation:
         self, arguments: Sequence[str], environ: Mapping[str, str] | None, stderr: int | BinaryIO
     ) -> Process:
         env = self.environ | dict(environ or {})
-        if self._forked:
-            return await fork(*arguments, cwd=self.folder, env=env, stdout=PIPE, stderr=stderr)
         return await asyncio.create_subprocess_exec(
             *COMMAND, *arguments, cwd=self.folder, env=env, stdout=PIPE, stderr=stderr
         )
@@ -217,13 +212,9 @@ class Installation:
 
 
 @asynccontextmanager
-async def installation(folder: Path, *, forked: bool = True) -> AsyncIterator[Installation]:
-    """A fresh installation whose processes all end with it.
-
-    ``forked``: its commands do not import the product anew, see ``tests.forked``; otherwise they are started
-    as by a shell.
-    """
+async def installation(folder: Path) -> AsyncIterator[Installation]:
+    """A fresh installation whose processes all end with it."""
     async with AsyncExitStack() as stack:
-        made = Installation(folder, stack, forked)
+        made = Installation(folder, stack)
         await made.open()
         yield made

@@ -1,12 +1,13 @@
 """The main job through the real commands, a real database, and the sandbox over TLS."""
 
+from asyncio.subprocess import Process
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.end_to_end.installation import TYPES, Installation, Process
+from tests.end_to_end.installation import TYPES, Installation
 
 pytestmark = pytest.mark.timeout(300)
 
