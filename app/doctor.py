@@ -14,6 +14,7 @@ from app.database.connect import open_database
 from app.database.migrate import check, migrations
 from app.database.queries import query
 from app.errors import RoosterError
+from app.sources.integrations import open_sources
 from app.sources.secrets import KEY_FILE, Undecipherable, find_vault
 from providers.adapter import Adapter
 from providers.contract import Gone, ProviderError, Refused, Throttled
@@ -44,8 +45,8 @@ async def examine(config: Config, mailboxes: Mapping[str, str], clock: Clock) ->
     yield _instance(config)
     database, known, credentials = await _database(config)
     yield database
-    if credentials or config.sources.encryption_key is not None:
-        yield _sources(config, credentials)
+    if credentials or config.sources.encryption_key is not None or config.sources.ca_file is not None:
+        yield await _sources(config, credentials, clock)
     configured = [type_ for type_ in TYPES if getattr(config.providers, type_) is not None]
     if not configured:
         yield Finding("providers", False, f"none is configured: add [providers.{'|'.join(TYPES)}]")
@@ -83,10 +84,14 @@ async def _database(config: Config) -> tuple[Finding, dict[str, str], dict[UUID,
     return Finding("database", True, detail), addresses, {row["id"]: row["credentials"] for row in rows}
 
 
-def _sources(config: Config, credentials: Mapping[UUID, bytes]) -> Finding:
-    """Whether the key of sources reads what was encrypted: all of it, since keys may have been mixed."""
+async def _sources(config: Config, credentials: Mapping[UUID, bytes], clock: Clock) -> Finding:
+    """Whether the key of sources reads what was encrypted: all of it, since keys may have been mixed.
+
+    And whether their certificates can be read.
+    """
     try:
-        vault = find_vault(config)
+        async with open_sources(config, clock):
+            vault = find_vault(config)
     except RoosterError as error:
         return Finding("sources", False, error.message)
     if vault is None:

@@ -12,7 +12,6 @@ Whoever makes a job chooses where requests go, and a server that answers can sen
 
 import asyncio
 import socket
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -28,6 +27,7 @@ from app.sources.pace import Pace
 from app.sources.settings import SourceSettings
 from app.timetables.lines import gunzip
 from providers.contract import utc
+from providers.trust import trusting
 
 __all__ = ["Answer", "FetchFailed", "Fetcher", "Request", "check_url", "same_origin"]
 
@@ -158,7 +158,7 @@ class Fetcher:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    ssl=ssl.create_default_context(cafile=self._settings.ca_file),
+                    ssl=trusting(self._settings.ca_file),
                     socket_factory=self._socket,
                 ),
                 cookie_jar=aiohttp.DummyCookieJar(),

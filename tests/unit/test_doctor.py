@@ -14,9 +14,10 @@ from click.testing import CliRunner
 from app import commands, doctor
 from app.clock import Clock
 from app.commands import rooster
-from app.config import Config, DatabaseSettings, Providers, SyncSettings
+from app.config import Config, ConfigError, DatabaseSettings, Providers, SyncSettings
 from app.database.types import Pool
 from app.doctor import Finding, examine
+from app.sources.integrations import open_sources
 from app.sources.secrets import Vault
 from app.sources.settings import SourceSettings
 from providers.adapter import Adapter
@@ -190,6 +191,19 @@ class TestSources:
         assert not finding.ok
         assert str(accounts[1]) in finding.detail
         assert "hunter2" not in finding.detail
+
+    async def test_certificates_that_cannot_be_read(
+        self, config: Config, adapter: FakeAdapter, tmp_path: Path
+    ) -> None:
+        sources = SourceSettings(ca_file=str(tmp_path / "ca.pem"))
+        config = msgspec.structs.replace(config, sources=sources)
+        finding = (await examined(config))["sources"]
+        assert (finding.ok, "sources.ca_file: " in finding.detail) == (False, True)
+        tmp_path.joinpath("ca.pem").write_text("no certificate")
+        assert "no certificate in PEM" in (await examined(config))["sources"].detail
+        with pytest.raises(ConfigError, match=r"sources\.ca_file"):
+            async with open_sources(config, SettableClock()):
+                pass
 
     async def test_none(self, config: Config, adapter: FakeAdapter, accounts: list[UUID]) -> None:
         finding = (await examined(config))["sources"]

@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from app.clock import Clock, system_clock
-from app.config import Config
+from app.config import Config, ConfigError
 from app.sources.client import Client
 from app.sources.contract import Integration, RunIdentity, Sources, Webhook
 from app.sources.fetch import Fetcher
@@ -28,6 +28,8 @@ from app.sources.integrations.mytimetable import MyTimetable
 from app.sources.pace import Pace
 from app.sources.settings import SourceSettings
 from app.sources.webhook import HttpWebhook
+from providers.settings import SettingsError
+from providers.trust import trusting
 
 __all__ = ["INTEGRATIONS", "open_sources"]
 
@@ -53,7 +55,14 @@ INTEGRATIONS: Mapping[str, Integration] = _for_checks()
 
 @asynccontextmanager
 async def open_sources(config: Config, clock: Clock) -> AsyncIterator[Sources]:
-    """All that reaches out of this process for sync jobs; its connections are closed at the end."""
+    """All that reaches out of this process for sync jobs; its connections are closed at the end.
+
+    Nothing is sent yet. Raises ConfigError if the ``ca_file`` cannot be used.
+    """
+    try:
+        trusting(config.sources.ca_file)
+    except SettingsError as error:
+        raise ConfigError(f"sources.{error}") from error
     opened = _Sources(config.sources, clock)
     try:
         yield opened
