@@ -9,9 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from random import Random
@@ -163,7 +162,7 @@ class Campaign:
 
     async def _killed_from_outside(self, seconds: float) -> str | None:
         process, log = self._start(Sentence())
-        await asyncio.to_thread(wait, [process.sentinel], seconds)
+        await _until_it_ends(process, seconds)
         process.kill()
         await self.end(process, log, killed=True)
         if process.exitcode == 0:
@@ -257,7 +256,7 @@ class Campaign:
 
     async def end(self, process: ForkServerProcess, log: Path, *, killed: bool) -> Passed:
         """Wait for the worker's end, and until all that it has sent has arrived; then its leases are over."""
-        await asyncio.to_thread(process.join, PATIENCE)
+        await _until_it_ends(process, PATIENCE)
         code = process.exitcode
         process.kill()
         self._living.discard(process)
@@ -275,6 +274,22 @@ class Campaign:
         for _ in range(2):
             await self.control.violations()
         return passed
+
+
+async def _until_it_ends(process: ForkServerProcess, seconds: float) -> None:
+    """Wait for the worker's end, at most so long.
+
+    Not by ``join`` in another thread: of two threads that ask how a process has ended (to start one asks of
+    all others), only one gets an answer.
+    """
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(process.sentinel, ended.set)
+    try:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), seconds)
+    finally:
+        loop.remove_reader(process.sentinel)
 
 
 def _delay(random: Random) -> float:
