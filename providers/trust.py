@@ -1,4 +1,4 @@
-"""Whom connections to a provider trust."""
+"""Whom TLS connections trust."""
 
 import ssl
 

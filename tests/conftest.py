@@ -49,8 +49,8 @@ ENOUGH_MEMORY = 2 * 1024**3
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: tests also wait, for processes, leases and the database."""
-    return (os.cpu_count() or 1) + 1
+    """Two more than there are cores: tests also wait, for processes, leases and the database."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
