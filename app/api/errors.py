@@ -163,7 +163,5 @@ exception_handlers: ExceptionHandlersMap = {
     HTTPException: _http_error,
     RecursionError: _nested_too_deeply,
     **dict.fromkeys(DATABASE_GONE, _database_gone),
-    # An InterfaceError, but what it says is that we asked with a value that is no such parameter.
-    asyncpg.DataError: _unexpected,
     Exception: _unexpected,
 }

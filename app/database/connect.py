@@ -17,7 +17,6 @@ __all__ = [
     "DATABASE_GONE",
     "MINIMUM_VERSION",
     "DatabaseUnavailable",
-    "is_database_gone",
     "open_database",
     "session_settings",
 ]
@@ -37,12 +36,6 @@ DATABASE_GONE: tuple[type[Exception], ...] = (
     asyncpg.InternalClientError,
 )
 """What is raised while the database is down, restarting, or has ended our session: try again later."""
-
-
-def is_database_gone(error: Exception) -> bool:
-    """Whether that is why. A value that is no such parameter is a bug of ours, and an InterfaceError too."""
-    return isinstance(error, DATABASE_GONE) and not isinstance(error, asyncpg.DataError)
-
 
 CONNECT_SECONDS = 15
 CLOSE_SECONDS = 10

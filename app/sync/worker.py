@@ -17,7 +17,7 @@ import structlog
 
 from app.clock import Clock
 from app.config import Config
-from app.database.connect import DATABASE_GONE, is_database_gone
+from app.database.connect import DATABASE_GONE
 from app.database.queries import query
 from app.database.types import Connection, Pool
 from app.ledger import Lease, LeaseLost
@@ -215,17 +215,16 @@ class Worker:
             ending = (result.status or "continued").lower()
         except LeaseLost:
             bound.warning("lease_lost")
-        except Exception as error:
-            if is_database_gone(error):
-                # The lease runs out by itself, and then any worker takes the mailbox up again.
-                ending = "database_gone"
-                bound.warning("database_gone", error=type(error).__name__)
-            else:
-                # A bug of ours must not take the worker down.
-                ending = "crashed"
-                bound.exception("run_crashed")
-                with contextlib.suppress(LeaseLost, *DATABASE_GONE):
-                    await run.crashed()
+        except DATABASE_GONE as error:
+            # The lease runs out by itself, and then any worker takes the mailbox up again.
+            ending = "database_gone"
+            bound.warning("database_gone", error=type(error).__name__)
+        except Exception:
+            # A bug of ours must not take the worker down.
+            ending = "crashed"
+            bound.exception("run_crashed")
+            with contextlib.suppress(LeaseLost, *DATABASE_GONE):
+                await run.crashed()
         finally:
             self._running.pop(lease.mailbox_id, None)
             self._held_until.pop(lease.mailbox_id, None)

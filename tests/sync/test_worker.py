@@ -79,7 +79,7 @@ async def test_a_worker_outlives_a_database_that_goes_away(
 async def test_a_bug_of_ours_is_told_ends_one_run_alone_and_that_one_is_tried_again(
     world: World, bug: Exception
 ) -> None:
-    """A value that is no such parameter is one, though asyncpg counts it among lost connections."""
+    """A value that the database does not take is one, and no database that has gone."""
     for name in ("alice", "bob"):
         await world.publish(name, event("a"))
         await world.link(name, f"{name}@uni.example")

@@ -132,3 +132,10 @@ def test_settings_that_are_wrong_by_now_are_said() -> None:
     request = ResourceRequest(resource="staff", method="list")
     [problem] = INTEGRATIONS["http-json"].check_resource(request, {"resources": {"staff": {}}})
     assert (problem.field, "path" in problem.detail) == ("resource", True)
+
+
+@pytest.mark.parametrize("job", [MINE | {"id": ""}, {"resource": "timetable", "method": "list"}])
+def test_an_id_that_is_not_there_is_called_missing(job: dict[str, Any]) -> None:
+    body = {"integration_name": "mytimetable", "args_schema": ARGS, "resources": [job]}
+    with pytest.raises(Invalid, match="Missing: expected the username"):
+        check_definition(parse_definition(body), INTEGRATIONS)
